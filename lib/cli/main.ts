@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { XgenmmError } from '../errors.js';
+import { askCommand } from './ask.js';
+import { convertCommand } from './convert.js';
+
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+
+const program = new Command('xgen-mm')
+  .description('Runs xGen-MM (BLIP-3) vision-language models: pictures and text in, an answer out.')
+  .version(version)
+  .addCommand(askCommand())
+  .addCommand(convertCommand());
+
+// A reader that has seen enough (`xgen-mm ask … | head -1`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+for (const command of [program, ...program.commands]) command.exitOverride();
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** Says on stderr what went wrong unless commander has said it already; the exit code is 0 for help, 2 for wrong usage, else 1. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const code = error instanceof XgenmmError ? error.code : 'ERR_XGENMM_INTERNAL';
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`xgen-mm: ${message.replaceAll('\n', ' ')} (${code})\n`);
+  return 1;
+}

@@ -1,0 +1,106 @@
+import {
+  checkImageInput,
+  IMAGE_RULES,
+  type ImageInput,
+  type ImageOptions,
+  remoteImageError,
+} from './image.js';
+import type { NativeSegment } from './native.js';
+import { checkOptions, invalid } from './options.js';
+
+/** A picture in a prompt, with how to read and tile it. */
+export interface ImagePart extends ImageOptions {
+  image: ImageInput;
+}
+
+/** One added token by its text, for example `<|endofchunk|>`. */
+export interface SpecialPart {
+  special: string;
+}
+
+/** The OpenAI shape of a text. */
+export interface OpenAiTextPart {
+  type: 'text';
+  text: string;
+}
+
+/** The OpenAI shape of a picture; only `data:` URLs are read. */
+export interface OpenAiImagePart {
+  type: 'image_url';
+  image_url: string | { url: string };
+}
+
+/**
+ * What is asked: a string, or strings and parts in order. Texts are never parsed for special tokens: `<image>` in a string is
+ * those seven characters (see `parseSpecial` for raw prompts).
+ */
+export type Content =
+  | string
+  | readonly (string | ImagePart | SpecialPart | OpenAiTextPart | OpenAiImagePart)[];
+
+/** One stretch of a prompt, checked. */
+export type Part =
+  | { kind: 'text'; text: string }
+  | { kind: 'special'; text: string }
+  | { kind: 'image'; image: ImageInput; options: ImageOptions };
+
+export function textPart(text: string): Part {
+  return { kind: 'text', text };
+}
+
+export function specialPart(text: string): Part {
+  return { kind: 'special', text };
+}
+
+export function toSegment(part: Part): NativeSegment {
+  return part.kind === 'image' ? { kind: 'image' } : part;
+}
+
+/** Checks content and brings it into one shape, empty texts left out. Throws ERR_XGENMM_INVALID_ARGUMENT. */
+export function parseContent(content: Content): Part[] {
+  if (typeof content === 'string') return content === '' ? [] : [textPart(content)];
+  if (!Array.isArray(content)) throw invalid('content', 'a string or an array of strings and parts', content);
+  return content
+    .map((item: unknown, index) => parseItem(item, `content[${index}]`))
+    .filter((part) => part.kind !== 'text' || part.text !== '');
+}
+
+function parseItem(item: unknown, name: string): Part {
+  if (typeof item === 'string') return textPart(item);
+  if (typeof item === 'object' && item !== null) {
+    if (Object.hasOwn(item, 'image')) return parseImagePart(item as ImagePart, name);
+    if (Object.hasOwn(item, 'special')) {
+      const { special, ...rest } = item as SpecialPart;
+      checkOptions(rest, {}, name);
+      if (typeof special !== 'string' || special === '')
+        throw invalid(`special in ${name}`, 'the text of an added token', special);
+      return specialPart(special);
+    }
+    if (Object.hasOwn(item, 'type')) return parseOpenAiPart(item as OpenAiTextPart | OpenAiImagePart, name);
+  }
+  throw invalid(name, "a string, { image }, { special } or { type: 'text' | 'image_url' }", item);
+}
+
+function parseImagePart({ image, ...options }: ImagePart, name: string): Part {
+  checkImageInput(image, `image in ${name}`);
+  return { kind: 'image', image, options: checkOptions<ImageOptions>(options, IMAGE_RULES, name) };
+}
+
+function parseOpenAiPart(part: OpenAiTextPart | OpenAiImagePart, name: string): Part {
+  if (part.type === 'text') {
+    const { type: _, text, ...rest } = part;
+    checkOptions(rest, {}, name);
+    if (typeof text !== 'string') throw invalid(`text in ${name}`, 'a string', text);
+    return textPart(text);
+  }
+  if (part.type === 'image_url') {
+    const { type: _, image_url, ...rest } = part;
+    checkOptions(rest, {}, name);
+    const url = typeof image_url === 'string' ? image_url : image_url?.url;
+    if (typeof url !== 'string') throw invalid(`image_url in ${name}`, 'a data: URL or { url }', image_url);
+    if (/^https?:/i.test(url)) throw remoteImageError(url);
+    if (!/^data:/i.test(url)) throw invalid(`image_url in ${name}`, 'a data: URL', url);
+    return { kind: 'image', image: url, options: {} };
+  }
+  throw invalid(`type in ${name}`, "'text' or 'image_url'", (part as { type: unknown }).type);
+}

@@ -1,0 +1,127 @@
+/** Where tensors start, relative to the data and to each other, in bytes. */
+export const ALIGNMENT = 32;
+
+/** Numbers of the value types that this format uses, as GGUF defines them. */
+const VALUE_TYPE = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
+
+/** ggml's numbers of the tensor types, and the bytes of an element. */
+export const GGML_TYPE = {
+  f32: { id: 0, size: 4 },
+  f16: { id: 1, size: 2 },
+  bf16: { id: 30, size: 2 },
+} as const;
+export type GgmlType = keyof typeof GGML_TYPE;
+
+export type Value =
+  | { type: 'u32' | 'f32'; value: number }
+  | { type: 'bool'; value: boolean }
+  | { type: 'string'; value: string }
+  | { type: 'array'; of: 'i32' | 'f32'; value: number[] }
+  | { type: 'array'; of: 'string'; value: string[] };
+
+export interface TensorInfo {
+  name: string;
+  /** ggml's order: the contiguous dimension first. */
+  shape: number[];
+  type: GgmlType;
+}
+
+export interface Layout {
+  /** Everything in front of the data, padded. */
+  header: Uint8Array;
+  /** Position of each tensor in the file, in the order given. */
+  positions: number[];
+  /** Bytes of the whole file. */
+  size: number;
+}
+
+/** GGUF version 3, little-endian. */
+export function layOut(metadata: Map<string, Value>, tensors: TensorInfo[]): Layout {
+  const writer = new HeaderWriter();
+  writer.bytes(Buffer.from('GGUF'));
+  writer.u32(3);
+  writer.u64(tensors.length);
+  writer.u64(metadata.size);
+  for (const [key, value] of metadata) {
+    writer.string(key);
+    writer.value(value);
+  }
+  const offsets: number[] = [];
+  let dataSize = 0;
+  for (const { name, shape, type } of tensors) {
+    writer.string(name);
+    writer.u32(shape.length);
+    for (const side of shape) writer.u64(side);
+    writer.u32(GGML_TYPE[type].id);
+    writer.u64(dataSize);
+    offsets.push(dataSize);
+    dataSize += align(shape.reduce((product, side) => product * side, GGML_TYPE[type].size));
+  }
+  const header = writer.finish();
+  return { header, positions: offsets.map((offset) => header.length + offset), size: header.length + dataSize };
+}
+
+class HeaderWriter {
+  private readonly chunks: Uint8Array[] = [];
+
+  bytes(bytes: Uint8Array): void {
+    this.chunks.push(bytes);
+  }
+
+  u32(value: number): void {
+    const chunk = Buffer.alloc(4);
+    chunk.writeUInt32LE(value);
+    this.bytes(chunk);
+  }
+
+  u64(value: number): void {
+    const chunk = Buffer.alloc(8);
+    chunk.writeBigUInt64LE(BigInt(value));
+    this.bytes(chunk);
+  }
+
+  i32(value: number): void {
+    const chunk = Buffer.alloc(4);
+    chunk.writeInt32LE(value);
+    this.bytes(chunk);
+  }
+
+  f32(value: number): void {
+    const chunk = Buffer.alloc(4);
+    chunk.writeFloatLE(value);
+    this.bytes(chunk);
+  }
+
+  string(value: string): void {
+    const chunk = Buffer.from(value);
+    this.u64(chunk.length);
+    this.bytes(chunk);
+  }
+
+  value(value: Value): void {
+    this.u32(VALUE_TYPE[value.type]);
+    if (value.type === 'u32') this.u32(value.value);
+    else if (value.type === 'f32') this.f32(value.value);
+    else if (value.type === 'bool') this.bytes(Uint8Array.of(value.value ? 1 : 0));
+    else if (value.type === 'string') this.string(value.value);
+    else this.array(value);
+  }
+
+  private array(array: Extract<Value, { type: 'array' }>): void {
+    this.u32(VALUE_TYPE[array.of]);
+    this.u64(array.value.length);
+    if (array.of === 'string') for (const text of array.value) this.string(text);
+    else if (array.of === 'f32') for (const number of array.value) this.f32(number);
+    else for (const number of array.value) this.i32(number);
+  }
+
+  finish(): Uint8Array {
+    const length = this.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    // Buffer.concat fills what is left with zeros.
+    return Buffer.concat(this.chunks, align(length));
+  }
+}
+
+function align(size: number): number {
+  return Math.ceil(size / ALIGNMENT) * ALIGNMENT;
+}

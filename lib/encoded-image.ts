@@ -1,0 +1,121 @@
+import type { Engine } from './engine.js';
+import { XgenmmError } from './errors.js';
+import { decodeImage, type ImageInput, type ImageMode, type ImageOptions, measureImage } from './image.js';
+import { invalid } from './options.js';
+
+/** A picture as the language model sees it: plain data, usable in any prompt of a model with the same weights. */
+export interface EncodedImage {
+  /** Row-major `[tokenCount, width]`. */
+  embeddings: Float32Array;
+  tokenCount: number;
+  /** Width of one embedding: the language model's. */
+  width: number;
+  /** The crops; a single-tile mode has one column and one row. */
+  tiles: { columns: number; rows: number };
+  mode: ImageMode;
+}
+
+/** Milliseconds spent on pictures. */
+export interface ImageTimings {
+  /** File to RGB. */
+  decode: number;
+  /** RGB to tiles. */
+  preprocess: number;
+  /** Vision tower. */
+  vision: number;
+  /** Resampler. */
+  resample: number;
+}
+
+/** Whether `value` means to be an {@link EncodedImage}. */
+export function isEncodedImage(value: unknown): value is EncodedImage {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, 'embeddings');
+}
+
+/**
+ * Decodes and encodes a picture, or checks one that is encoded already. `mode`: the model's.
+ * Throws what {@link decodeImage} throws, and ERR_XGENMM_MODEL_UNSUPPORTED for a text-only model.
+ */
+export async function encodeImage(
+  engine: Engine,
+  image: ImageInput,
+  options: ImageOptions,
+  mode: ImageMode | undefined,
+  signal?: AbortSignal,
+): Promise<{ image: EncodedImage; timings: ImageTimings }> {
+  if (isEncodedImage(image)) {
+    checkEncodedImage(image, options, engine.info.width);
+    return { image, timings: { decode: 0, preprocess: 0, vision: 0, resample: 0 } };
+  }
+  const chosen = effectiveMode(options, mode);
+  const start = performance.now();
+  const { data, width, height } = await decodeImage(image, options);
+  const decode = performance.now() - start;
+  const encoded = await engine.encodeImage(data, width, height, chosen, signal);
+  return {
+    image: {
+      embeddings: encoded.embeddings,
+      tokenCount: encoded.tokenCount,
+      width: encoded.width,
+      tiles: { columns: encoded.columns, rows: encoded.rows },
+      mode: chosen,
+    },
+    timings: {
+      decode,
+      preprocess: encoded.preprocessMs,
+      vision: encoded.visionMs,
+      resample: encoded.resampleMs,
+    },
+  };
+}
+
+/** Tokens that a picture takes, without encoding it. Throws as {@link encodeImage} does. */
+export async function countImageTokens(
+  engine: Engine,
+  image: ImageInput,
+  options: ImageOptions,
+  mode: ImageMode | undefined,
+): Promise<number> {
+  if (isEncodedImage(image)) {
+    checkEncodedImage(image, options, engine.info.width);
+    return image.tokenCount;
+  }
+  const chosen = effectiveMode(options, mode);
+  const { width, height } = await measureImage(image, options);
+  return engine.countImageTokens(width, height, chosen);
+}
+
+function effectiveMode(options: ImageOptions, mode: ImageMode | undefined): ImageMode {
+  if (mode === undefined) {
+    throw new XgenmmError(
+      'ERR_XGENMM_MODEL_UNSUPPORTED',
+      'Expected a model with a vision part for a picture, received a text-only model',
+    );
+  }
+  return options.mode ?? mode;
+}
+
+function checkEncodedImage(image: EncodedImage, options: ImageOptions, width: number): void {
+  const [option] = Object.keys(options);
+  if (option !== undefined) {
+    throw invalid(
+      option,
+      'nothing (an EncodedImage is encoded already)',
+      options[option as keyof ImageOptions],
+    );
+  }
+  if (!(image.embeddings instanceof Float32Array)) {
+    throw invalid('embeddings of an EncodedImage', 'a Float32Array', image.embeddings);
+  }
+  if (image.width !== width) {
+    throw invalid('width of an EncodedImage', `the model's ${width}`, image.width);
+  }
+  const { tokenCount } = image;
+  if (!Number.isInteger(tokenCount) || tokenCount <= 0 || image.embeddings.length !== tokenCount * width) {
+    throw invalid(
+      'embeddings of an EncodedImage',
+      `tokenCount (${tokenCount}) * ${width} values`,
+      image.embeddings.length,
+    );
+  }
+}

@@ -1,0 +1,17 @@
+export type { Answer, CompleteOptions, FinishReason, GenerateOptions } from './answer.js';
+export type { Chat } from './chat.js';
+export type { Content, ImagePart, OpenAiImagePart, OpenAiTextPart, SpecialPart } from './content.js';
+export type { EncodedImage, ImageTimings } from './encoded-image.js';
+export { type ErrorCode, XgenmmError } from './errors.js';
+export type { Background, ImageInput, ImageMode, ImageOptions, RawImage } from './image.js';
+export { type LoadOptions, loadModel, type ModelSource } from './load.js';
+export type {
+  ChatOptions,
+  EncodeImageOptions,
+  Logits,
+  LogitsOptions,
+  Model,
+  ModelInfo,
+  TokenizeOptions,
+} from './model.js';
+export type { AnswerStream } from './stream.js';

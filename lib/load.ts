@@ -1,0 +1,124 @@
+import { loadAddon } from './addon.js';
+import { Caller } from './caller.js';
+import { Engine } from './engine.js';
+import { XgenmmError } from './errors.js';
+import type { ImageMode } from './image.js';
+import { Model } from './model.js';
+import type { NativeAddon, NativeLoadOptions } from './native.js';
+import {
+  abortSignal,
+  checkOptions,
+  describe,
+  filePath,
+  invalid,
+  nonNegativeInteger,
+  oneOf,
+  positiveInteger,
+  type Rules,
+  rule,
+} from './options.js';
+
+/** A path or file URL of a GGUF file with everything, or one for the language model and one for the vision part. */
+export type ModelSource = string | URL | { text: string | URL; vision: string | URL };
+
+export interface LoadOptions {
+  /** What computes; default `'auto'`, the best that there is. */
+  device?: 'auto' | 'cpu' | undefined;
+  /** CPU threads; default: the engine's choice. */
+  threads?: number | undefined;
+  /** Positions of prompt and answer together; default: the model's own context length, at most 4096. */
+  contextSize?: number | undefined;
+  /** Sequences whose keys and values are kept at the same time; memory for all is reserved at load. Default 2. */
+  maxSequences?: number | undefined;
+  /** How keys and values are kept; default `'auto'`: f32 for an F32 file, else f16. */
+  kvType?: 'auto' | 'f32' | 'f16' | 'q8_0' | undefined;
+  /** Default mode of pictures; default: the file's. */
+  imageMode?: ImageMode | undefined;
+  /** Overrides how the file says its tokenizer treats spaces. */
+  tokenizerStyle?: 'slow' | 'fast' | undefined;
+  /** Keys that a query sees, itself included, in place of the file's; 0: all. */
+  slidingWindow?: number | undefined;
+  /** Called with the fraction loaded, 0 to 1. */
+  onProgress?: ((fraction: number) => void) | undefined;
+  /** Stops loading, which rejects with `signal.reason`. */
+  signal?: AbortSignal | undefined;
+}
+
+const LOAD_RULES: Rules<LoadOptions> = {
+  device: rule<'auto' | 'cpu'>('a string', (value) => typeof value === 'string'),
+  threads: positiveInteger,
+  contextSize: positiveInteger,
+  maxSequences: positiveInteger,
+  kvType: oneOf('auto', 'f32', 'f16', 'q8_0'),
+  imageMode: oneOf<ImageMode>('anyres', 'squash', 'pad'),
+  tokenizerStyle: oneOf('slow', 'fast'),
+  slidingWindow: nonNegativeInteger,
+  onProgress: rule<(fraction: number) => void>('a function', (value) => typeof value === 'function'),
+  signal: abortSignal,
+};
+
+/**
+ * Loads a model; dispose it when done (`await using` does).
+ * Rejects with `signal.reason` or an XgenmmError: ERR_XGENMM_INVALID_ARGUMENT, ERR_XGENMM_FILE_NOT_FOUND, ERR_XGENMM_MODEL_INVALID,
+ * ERR_XGENMM_MODEL_UNSUPPORTED, ERR_XGENMM_DEVICE_UNAVAILABLE, ERR_XGENMM_OUT_OF_MEMORY, ERR_XGENMM_ADDON_UNAVAILABLE.
+ */
+export function loadModel(source: ModelSource, options?: LoadOptions): Promise<Model> {
+  return new Caller(loadModel).run(async () => {
+    const request = parseLoad(source, options);
+    return openModel(loadAddon(), request);
+  });
+}
+
+/**
+ * {@link loadModel} over a given addon.
+ * @internal
+ */
+export async function createModel(
+  addon: NativeAddon,
+  source: ModelSource,
+  options?: LoadOptions,
+): Promise<Model> {
+  return openModel(addon, parseLoad(source, options));
+}
+
+interface LoadRequest {
+  native: NativeLoadOptions;
+  options: LoadOptions;
+}
+
+async function openModel(addon: NativeAddon, { native, options }: LoadRequest): Promise<Model> {
+  const engine = await Engine.load(addon, native, options.onProgress, options.signal);
+  return new Model(engine, options.imageMode);
+}
+
+function parseLoad(source: ModelSource, options: LoadOptions | undefined): LoadRequest {
+  const checked = checkOptions(options, LOAD_RULES, 'loadModel()');
+  const { device = 'auto' } = checked;
+  if (device !== 'auto' && device !== 'cpu') {
+    throw new XgenmmError(
+      'ERR_XGENMM_DEVICE_UNAVAILABLE',
+      `Expected 'auto' or 'cpu' for device, received ${describe(device)}: this version computes on the CPU`,
+    );
+  }
+  const native: NativeLoadOptions = {
+    ...parseSource(source),
+    device,
+    threads: checked.threads ?? 0,
+    contextSize: checked.contextSize ?? 0,
+    maxSequences: checked.maxSequences ?? 2,
+    kvType: checked.kvType ?? 'auto',
+    tokenizerStyle: checked.tokenizerStyle ?? '',
+    slidingWindow: checked.slidingWindow ?? -1,
+  };
+  return { native, options: checked };
+}
+
+function parseSource(source: ModelSource): { textPath: string; visionPath?: string } {
+  if (typeof source === 'string' || source instanceof URL) return { textPath: filePath(source, 'the model') };
+  if (typeof source !== 'object' || source === null) {
+    throw invalid('the model', 'a path, a file URL or { text, vision }', source);
+  }
+  const { text, vision, ...rest } = source;
+  checkOptions(rest, {}, 'the model { text, vision }');
+  return { textPath: filePath(text, 'the text part'), visionPath: filePath(vision, 'the vision part') };
+}

@@ -1,0 +1,212 @@
+import { type Answer, COMPLETE_RULES, type CompleteOptions, generateAnswer } from './answer.js';
+import { Caller } from './caller.js';
+import { Chat, DEFAULT_SYSTEM } from './chat.js';
+import { type Content, parseContent, textPart, toSegment } from './content.js';
+import { countImageTokens, type EncodedImage, encodeImage } from './encoded-image.js';
+import type { Engine } from './engine.js';
+import { XgenmmError } from './errors.js';
+import { checkImageInput, IMAGE_RULES, type ImageInput, type ImageMode, type ImageOptions } from './image.js';
+import {
+  abortSignal,
+  boolean,
+  check,
+  checkOptions,
+  invalid,
+  positiveInteger,
+  type Rules,
+  rule,
+  text,
+} from './options.js';
+import { buildPrompt, EMPTY_PROMPT } from './prompt.js';
+import { AnswerStream } from './stream.js';
+
+export interface ModelInfo {
+  /** `base`, `instruct-singleimg`, `instruct-interleave`, `instruct-dpo`; empty for a plain phi3 file. */
+  readonly variant: string;
+  readonly name: string;
+  /** How pictures are tiled unless told otherwise; undefined for a text-only model. */
+  readonly imageMode: ImageMode | undefined;
+  readonly tokenizerStyle: 'slow' | 'fast';
+  /** Positions of prompt and answer together. */
+  readonly contextSize: number;
+  readonly vocabSize: number;
+  /** Width of a picture's embeddings. */
+  readonly width: number;
+  /** The device that computes. */
+  readonly device: string;
+  readonly kvType: 'f32' | 'f16' | 'q8_0';
+  readonly threads: number;
+}
+
+export interface ChatOptions {
+  /** The system sentence; default: the one the model was trained with. Empty or null: none. */
+  system?: string | null | undefined;
+}
+
+export interface TokenizeOptions {
+  /** Parse texts for special tokens; default false. */
+  parseSpecial?: boolean | undefined;
+}
+
+export interface EncodeImageOptions extends ImageOptions {
+  /** Rejects with `signal.reason`. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface LogitsOptions extends TokenizeOptions {
+  /** Only the rows of the last positions; default: all. */
+  last?: number | undefined;
+  /** Rejects with `signal.reason`. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface Logits {
+  /** One entry per position; -1-k where picture k stands. */
+  tokens: Int32Array;
+  /** Row-major `[min(last, positions), vocabSize]`: what follows each of the last positions. */
+  logits: Float32Array;
+  vocabSize: number;
+}
+
+const CHAT_RULES: Rules<ChatOptions> = {
+  system: rule<string | null>('a string or null', (value) => value === null || typeof value === 'string'),
+};
+const TOKENIZE_RULES: Rules<TokenizeOptions> = { parseSpecial: boolean };
+const ENCODE_RULES: Rules<EncodeImageOptions> = { ...IMAGE_RULES, signal: abortSignal };
+const LOGITS_RULES: Rules<LogitsOptions> = { ...TOKENIZE_RULES, last: positiveInteger, signal: abortSignal };
+
+/** A loaded model, made by `loadModel()`. After {@link dispose} everything else throws ERR_XGENMM_DISPOSED. */
+export class Model implements AsyncDisposable {
+  readonly info: ModelInfo;
+  readonly #engine: Engine;
+
+  /** @internal */
+  constructor(engine: Engine, imageMode: ImageMode | undefined) {
+    const { variant, name, tokenizerStyle, contextSize, vocabSize, width, device, kvType, threads } =
+      engine.info;
+    this.#engine = engine;
+    this.info = {
+      variant,
+      name,
+      imageMode: engine.info.imageMode === '' ? undefined : (imageMode ?? engine.info.imageMode),
+      tokenizerStyle,
+      contextSize,
+      vocabSize,
+      width,
+      device,
+      kvType,
+      threads,
+    };
+  }
+
+  /** Starts a conversation. Throws ERR_XGENMM_MODEL_UNSUPPORTED for the base model, which knows no turns. */
+  chat(options?: ChatOptions): Chat {
+    const { variant } = this.info;
+    const { system = variant === '' ? '' : DEFAULT_SYSTEM } = checkOptions(
+      options,
+      CHAT_RULES,
+      'model.chat()',
+    );
+    this.#engine.assertLive();
+    if (variant === 'base') {
+      throw new XgenmmError(
+        'ERR_XGENMM_MODEL_UNSUPPORTED',
+        'Expected an instruct model for a chat, received the base model, which continues prompts: use model.complete() or model.stream()',
+      );
+    }
+    return new Chat(this.#engine, this.info.imageMode, system ?? '');
+  }
+
+  /** Continues a raw prompt: no template, nothing added around pictures. Rejects with `signal.reason` or an XgenmmError. */
+  async complete(content: Content, options?: CompleteOptions): Promise<Answer> {
+    return this.stream(content, options).answer();
+  }
+
+  /**
+   * Continues a raw prompt, piece by piece. Throws ERR_XGENMM_INVALID_ARGUMENT and ERR_XGENMM_DISPOSED; the stream fails with
+   * ERR_XGENMM_CONTEXT_OVERFLOW or what decoding a picture throws.
+   */
+  stream(content: Content, options?: CompleteOptions): AnswerStream {
+    const { parseSpecial = false, ...checked } = checkOptions(options, COMPLETE_RULES, 'model.stream()');
+    const parts = parseContent(content);
+    this.#engine.assertLive();
+    const settings = { parseSpecial, imageMode: this.info.imageMode };
+    return new AnswerStream(
+      async (emit, signal) => {
+        const prompt = await buildPrompt(this.#engine, EMPTY_PROMPT, parts, settings, signal);
+        return generateAnswer(this.#engine, prompt, checked, emit, signal);
+      },
+      checked.signal,
+      this.stream,
+    );
+  }
+
+  /** Encodes a picture once for any number of prompts. Rejects with `signal.reason` or an XgenmmError. */
+  encodeImage(image: ImageInput, options?: EncodeImageOptions): Promise<EncodedImage> {
+    return new Caller(this.encodeImage).run(async () => {
+      const { signal, ...imageOptions } = checkOptions(options, ENCODE_RULES, 'model.encodeImage()');
+      checkImageInput(image, 'image');
+      this.#engine.assertLive();
+      signal?.throwIfAborted();
+      return (await encodeImage(this.#engine, image, imageOptions, this.info.imageMode, signal)).image;
+    });
+  }
+
+  /** What the model expects after each position of a raw prompt. Rejects with `signal.reason` or an XgenmmError. */
+  logits(content: Content, options?: LogitsOptions): Promise<Logits> {
+    return new Caller(this.logits).run(async () => {
+      const {
+        parseSpecial = false,
+        last = 0,
+        signal,
+      } = checkOptions(options, LOGITS_RULES, 'model.logits()');
+      const settings = { parseSpecial, imageMode: this.info.imageMode };
+      const prompt = await buildPrompt(this.#engine, EMPTY_PROMPT, parseContent(content), settings, signal);
+      const { tokens, logits, vocabSize } = await this.#engine.computeLogits(prompt, last, signal);
+      return { tokens, logits, vocabSize };
+    });
+  }
+
+  /** Token ids of a text as it would stand alone in a prompt. */
+  tokenize(string: string, options?: TokenizeOptions): Int32Array {
+    const { parseSpecial = false } = checkOptions(options, TOKENIZE_RULES, 'model.tokenize()');
+    const part = textPart(check(string, text, 'text'));
+    return this.#engine.tokenize([part], parseSpecial);
+  }
+
+  /** The text of token ids; added tokens are left out, ill-formed bytes become U+FFFD. */
+  detokenize(tokens: Int32Array | readonly number[]): string {
+    const { vocabSize } = this.info;
+    const isToken = (value: unknown) =>
+      Number.isInteger(value) && (value as number) >= 0 && (value as number) < vocabSize;
+    if (!(tokens instanceof Int32Array || Array.isArray(tokens)) || !tokens.every(isToken)) {
+      throw invalid('tokens', `an Int32Array or array of integers from 0 to ${vocabSize - 1}`, tokens);
+    }
+    return this.#engine.detokenize(Int32Array.from(tokens));
+  }
+
+  /** Positions that a raw prompt takes, pictures included; these are measured, not encoded. Rejects with an XgenmmError. */
+  countTokens(content: Content, options?: TokenizeOptions): Promise<number> {
+    return new Caller(this.countTokens).run(async () => {
+      const { parseSpecial = false } = checkOptions(options, TOKENIZE_RULES, 'model.countTokens()');
+      const parts = parseContent(content);
+      let count = this.#engine
+        .tokenize(parts.map(toSegment), parseSpecial)
+        .filter((token) => token >= 0).length;
+      for (const part of parts) {
+        if (part.kind !== 'image') continue;
+        count += await countImageTokens(this.#engine, part.image, part.options, this.info.imageMode);
+      }
+      return count;
+    });
+  }
+
+  /** Stops what runs, frees the memory, then resolves. Every call returns the same promise. */
+  dispose(): Promise<void> {
+    return this.#engine.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

@@ -1,0 +1,133 @@
+import type { ErrorCode } from './errors.js';
+
+/** How a picture becomes tiles: see {@link ImageMode}. */
+export type NativeImageMode = 'anyres' | 'squash' | 'pad';
+
+/** One stretch of a prompt before tokenisation. Neighbouring `text` segments are joined before BPE. */
+export type NativeSegment =
+  | { kind: 'text'; text: string }
+  /** Exactly one added token, by its text. */
+  | { kind: 'special'; text: string }
+  /** A picture; acts as the added token `<image>`. */
+  | { kind: 'image' };
+
+/** Token ids where `-1-k` stands for all rows of `images[k]` (each `[tokenCount, width]`, row-major). */
+export interface NativePrompt {
+  tokens: Int32Array;
+  images: Float32Array[];
+}
+
+export interface NativeLoadOptions {
+  /** GGUF with the language model (and, unless `visionPath` is given, the vision part). */
+  textPath: string;
+  visionPath?: string;
+  device: 'auto' | 'cpu';
+  /** 0: the engine's choice. */
+  threads: number;
+  /** Positions; 0: the model's own context length, at most 4096. */
+  contextSize: number;
+  maxSequences: number;
+  kvType: 'auto' | 'f32' | 'f16' | 'q8_0';
+  /** '': what the file says. */
+  tokenizerStyle: '' | 'slow' | 'fast';
+  /** Keys a query sees, itself included; -1: what the file says; 0: no window. */
+  slidingWindow: number;
+}
+
+export interface NativeGenerateOptions {
+  maxTokens: number;
+  temperature: number;
+  repetitionPenalty: number;
+  /** 64 bits. */
+  seed: bigint;
+  /** Stop strings: held back, never part of the text. */
+  stop: string[];
+}
+
+export interface NativeModelInfo {
+  /** '' for a plain phi3 file. */
+  variant: string;
+  name: string;
+  /** '' for a text-only model. */
+  imageMode: '' | NativeImageMode;
+  imageSeparator: string;
+  tokenizerStyle: 'slow' | 'fast';
+  contextSize: number;
+  vocabSize: number;
+  /** Width of a picture's embeddings. */
+  width: number;
+  /** ggml's name of the device that computes. */
+  device: string;
+  kvType: 'f32' | 'f16' | 'q8_0';
+  threads: number;
+}
+
+export type NativeFinishReason = 'stop' | 'stop-string' | 'length' | 'context' | 'cancelled';
+
+/** What the engine thread tells JavaScript. `request` is the number given with the request; 0 is the load itself. */
+export type NativeEvent =
+  | { request: number; type: 'progress'; fraction: number }
+  | { request: number; type: 'loaded'; info: NativeModelInfo }
+  | {
+      request: number;
+      type: 'encoded';
+      embeddings: Float32Array;
+      tokenCount: number;
+      width: number;
+      columns: number;
+      rows: number;
+      preprocessMs: number;
+      visionMs: number;
+      resampleMs: number;
+    }
+  /** A piece of the answer: complete UTF-8, stop strings held back. */
+  | { request: number; type: 'text'; text: string }
+  | {
+      request: number;
+      type: 'generated';
+      text: string;
+      /** Without the stop token. */
+      tokens: Int32Array;
+      finishReason: NativeFinishReason;
+      promptTokens: number;
+      cachedTokens: number;
+      prefillMs: number;
+      generateMs: number;
+    }
+  | { request: number; type: 'logits'; tokens: Int32Array; logits: Float32Array; vocabSize: number }
+  /** A load, encode or logits request was cancelled (a generate request ends with `generated`). */
+  | { request: number; type: 'cancelled' }
+  | { request: number; type: 'error'; code: ErrorCode; message: string };
+
+/** One loaded model: an engine thread of its own. Every method throws an `Error` with a `code` on wrong arguments. */
+export interface NativeEngine {
+  /**
+   * Valid after `loaded`. Thread-safe and synchronous. Image k becomes `-1-k`.
+   * `continuation`: the segments follow tokens that exist already, so neither BOS nor the leading piece of style `slow` is put in front.
+   */
+  tokenize(segments: NativeSegment[], parseSpecial: boolean, continuation: boolean): Int32Array;
+  /** Rows that a picture of this size becomes in a prompt. Valid after `loaded`; throws for a text-only model. */
+  countImageTokens(width: number, height: number, mode: NativeImageMode): number;
+  /** Added tokens are left out; ill-formed bytes become U+FFFD. */
+  detokenize(tokens: Int32Array): string;
+  /** `pixels`: RGB, row-major, `width * height * 3` bytes; copied at the call. */
+  encodeImage(
+    request: number,
+    pixels: Uint8Array,
+    width: number,
+    height: number,
+    mode: NativeImageMode,
+  ): void;
+  generate(request: number, prompt: NativePrompt, options: NativeGenerateOptions): void;
+  /** Logits after each of the last `last` positions of the prompt (0: all). */
+  computeLogits(request: number, prompt: NativePrompt, last: number): void;
+  /** Asks; the request's last event says what came of it. Unknown numbers are ignored. */
+  cancel(request: number): void;
+  /** Ends every open request (`cancelled` or `error` with ERR_XGENMM_DISPOSED), joins the thread, frees the memory, then resolves. */
+  dispose(): Promise<void>;
+}
+
+export interface NativeAddon {
+  /** Returns at once; loading runs on the engine's thread and ends with `loaded`, `cancelled` or `error` for request 0. */
+  createEngine(options: NativeLoadOptions, onEvent: (event: NativeEvent) => void): NativeEngine;
+}

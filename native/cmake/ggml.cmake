@@ -1,0 +1,22 @@
+# The pinned ggml as static libraries with hidden symbols, so that another package's copy in the same process is
+# never bound to ours. GGML_SOURCE_DIR is set by scripts/build-addon.mjs.
+if(NOT EXISTS "${GGML_SOURCE_DIR}/CMakeLists.txt")
+  message(FATAL_ERROR "GGML_SOURCE_DIR must be ggml's source folder; run `npm run build`, which fetches it")
+endif()
+
+set(BUILD_SHARED_LIBS OFF)
+set(GGML_STATIC OFF CACHE BOOL "" FORCE)
+set(GGML_OPENMP OFF CACHE BOOL "" FORCE)
+set(GGML_CCACHE OFF CACHE BOOL "" FORCE)
+set(GGML_ACCELERATE OFF CACHE BOOL "" FORCE)
+set(GGML_BLAS OFF CACHE BOOL "" FORCE)
+set(GGML_METAL OFF CACHE BOOL "" FORCE)
+# tinyBLAS adds up a column in another order when it stands alone, so decode and prefill would differ in the last bits.
+set(GGML_LLAMAFILE OFF CACHE BOOL "" FORCE)
+# Repacked weights need buffers of their own; ours stay mapped from the file.
+set(GGML_CPU_REPACK OFF CACHE BOOL "" FORCE)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+add_subdirectory("${GGML_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/ggml" EXCLUDE_FROM_ALL)

@@ -1,0 +1,79 @@
+#include "engine/model.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "text/vocabulary_file.h"
+
+namespace xgenmm {
+
+namespace {
+
+constexpr int kDefaultContext = 4096;
+
+int choose_context(const LoadOptions& options, const TextConfig& config) {
+  if (options.context_size == 0) return std::min(config.context_length, kDefaultContext);
+  if (options.context_size > config.context_length) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "expected a contextSize of at most " + std::to_string(config.context_length) +
+                    ", which is what this model was trained for, received " +
+                    std::to_string(options.context_size));
+  }
+  return options.context_size;
+}
+
+ggml_type choose_kv_type(const std::string& name, bool f32_weights) {
+  if (name == "f32") return GGML_TYPE_F32;
+  if (name == "f16") return GGML_TYPE_F16;
+  if (name == "q8_0") return GGML_TYPE_Q8_0;
+  return f32_weights ? GGML_TYPE_F32 : GGML_TYPE_F16;
+}
+
+}  // namespace
+
+Model::Model(const LoadOptions& options, const std::function<void(double)>& progress)
+    : device_(options.threads) {
+  progress(0.0);
+  auto text_file = std::make_shared<const GgufFile>(options.text_path);
+  auto vision_file = options.vision_path.empty()
+                         ? text_file
+                         : std::make_shared<const GgufFile>(options.vision_path);
+  identity_ = read_identity(*text_file);
+  TextConfig config = read_text_config(*text_file);
+  if (options.sliding_window >= 0) config.window = options.sliding_window;
+  const std::optional<VisionConfig> vision = read_vision_config(*vision_file);
+  if (!vision && (!identity_.variant.empty() || !options.vision_path.empty())) {
+    vision_file->fail("expected a vision part, but key \"clip.vision.block_count\" is missing");
+  }
+  if (vision && vision->output_width != config.width) {
+    vision_file->fail("the vision part makes embeddings of " +
+                      std::to_string(vision->output_width) + ", but the language model is " +
+                      std::to_string(config.width) + " wide");
+  }
+  Vocabulary vocabulary = read_vocabulary(*text_file, config.vocab_size);
+  if (!options.tokenizer_style.empty()) {
+    vocabulary.style =
+        options.tokenizer_style == "slow" ? TokenizerStyle::kSlow : TokenizerStyle::kFast;
+  }
+  tokenizer_ = std::make_unique<Tokenizer>(std::move(vocabulary));
+  // The instruct models end a turn with any of the three, the base model with <|endoftext|> alone
+  // (MODEL 1.15).
+  for (const char* text : {"<|endoftext|>", "<|end|>", "<|assistant|>"}) {
+    const int32_t id = tokenizer_->find_added(text);
+    if (id >= 0) stop_tokens_.insert(id);
+    if (identity_.variant == "base") break;
+  }
+  progress(0.1);
+  text_ = std::make_unique<Phi3>(config, text_file, device_);
+  progress(0.3);
+  if (vision) vision_ = std::make_unique<ImageEncoder>(*vision, vision_file, device_);
+  progress(0.5);
+  context_size_ = choose_context(options, config);
+  kv_type_ = choose_kv_type(options.kv_type, text_->is_f32());
+  kv_cache_ = std::make_unique<KvCache>(config, kv_type_, context_size_, Phi3::kMaxChunk,
+                                        options.max_sequences, device_);
+  text_->reserve(kv_cache_->front());
+  progress(1.0);
+}
+
+}  // namespace xgenmm

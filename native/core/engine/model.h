@@ -1,0 +1,61 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+
+#include "ggml/device.h"
+#include "gguf/config.h"
+#include "text/kv_cache.h"
+#include "text/phi3.h"
+#include "text/tokenizer.h"
+#include "vision/image_encoder.h"
+
+namespace xgenmm {
+
+struct LoadOptions {
+  std::string text_path;  // UTF-8
+  std::string vision_path;  // empty: the vision part of text_path, if it has one
+  int threads = 0;  // 0: Device's choice
+  int context_size = 0;  // 0: the model's own, at most 4096
+  int max_sequences = 2;
+  std::string kv_type = "auto";  // f32, f16, q8_0; auto: f32 for an F32 file, else f16
+  std::string tokenizer_style;  // slow, fast; empty: what the file says
+  int sliding_window = -1;  // -1: what the file says; 0: none
+};
+
+// Everything of a loaded model. The parts other than the tokenizer belong to the engine's thread.
+class Model {
+ public:
+  // progress: called with 0 .. 1; may throw to give up loading.
+  Model(const LoadOptions& options, const std::function<void(double)>& progress);
+
+  const ModelIdentity& identity() const { return identity_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const TextConfig& text_config() const { return text_->config(); }
+  int context_size() const { return context_size_; }
+  ggml_type kv_type() const { return kv_type_; }
+  bool is_stop_token(int32_t token) const { return stop_tokens_.count(token) != 0; }
+
+  Device& device() { return device_; }
+  const Device& device() const { return device_; }
+  Phi3& text() { return *text_; }
+  KvCache& kv_cache() { return *kv_cache_; }
+  // nullptr for a text-only model.
+  ImageEncoder* vision() { return vision_.get(); }
+  const ImageEncoder* vision() const { return vision_.get(); }
+
+ private:
+  ModelIdentity identity_;
+  Device device_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unordered_set<int32_t> stop_tokens_;
+  std::unique_ptr<Phi3> text_;
+  std::unique_ptr<ImageEncoder> vision_;
+  std::unique_ptr<KvCache> kv_cache_;
+  int context_size_;
+  ggml_type kv_type_;
+};
+
+}  // namespace xgenmm

@@ -1,0 +1,97 @@
+#include "ggml/device.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/error.h"
+
+namespace xgenmm {
+
+namespace {
+
+constexpr int kMaxDefaultThreads = 16;
+
+// ggml speaks on stderr of its own accord; what matters reaches the user as an Error.
+void silence_ggml() {
+  static const bool once = [] {
+    ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+    return true;
+  }();
+  static_cast<void>(once);
+}
+
+int default_threads() {
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxDefaultThreads);
+}
+
+}  // namespace
+
+Device::Device(int threads) : threads_(threads > 0 ? threads : default_threads()) {
+  silence_ggml();
+  backend_.reset(ggml_backend_cpu_init());
+  ggml_threadpool_params params = ggml_threadpool_params_default(threads_);
+  pool_.reset(ggml_threadpool_new(&params));
+  if (!backend_ || !pool_)
+    throw Error(ErrorCode::kDeviceUnavailable, "the CPU backend could not be started");
+  ggml_backend_cpu_set_n_threads(backend_.get(), threads_);
+  ggml_backend_cpu_set_threadpool(backend_.get(), pool_.get());
+  ggml_backend_cpu_set_abort_callback(
+      backend_.get(),
+      [](void* self) {
+        const auto& abort = static_cast<Device*>(self)->abort_;
+        return abort && abort();
+      },
+      this);
+  allocator_.reset(ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend_.get())));
+}
+
+std::string Device::name() const {
+  return ggml_backend_name(backend_.get());
+}
+
+void Device::reserve(Graph& graph) {
+  if (!ggml_gallocr_reserve(allocator_.get(), graph.cgraph())) {
+    throw Error(ErrorCode::kOutOfMemory, "the activations of the model do not fit into memory");
+  }
+}
+
+bool Device::compute(Graph& graph) {
+  // Plan anew each time: left to itself the allocator keeps an earlier graph's plan when the counts of nodes happen to
+  // agree, and our graphs are of several kinds.
+  reserve(graph);
+  if (!ggml_gallocr_alloc_graph(allocator_.get(), graph.cgraph())) {
+    throw Error(ErrorCode::kOutOfMemory, "the activations of the model do not fit into memory");
+  }
+  graph.fill_inputs();
+  // The reference attention visits keys one by one, whatever the number of queries and threads:
+  // neither batching nor chunking changes a result.
+  ggml_backend_cpu_set_use_ref(backend_.get(), graph.invariant());
+  const ggml_status status = ggml_backend_graph_compute(backend_.get(), graph.cgraph());
+  if (status == GGML_STATUS_ABORTED) return false;
+  if (status != GGML_STATUS_SUCCESS) {
+    throw Error(status == GGML_STATUS_ALLOC_FAILED ? ErrorCode::kOutOfMemory : ErrorCode::kInternal,
+                std::string("computing a graph failed: ") + ggml_status_to_string(status));
+  }
+  return true;
+}
+
+BufferHandle Device::allocate(ggml_context* context, const std::string& what) {
+  // Systems that promise more memory than they have would end the process when the buffer is
+  // cleared.
+  const size_t needed = ggml_backend_alloc_ctx_tensors_from_buft_size(
+      context, ggml_backend_get_default_buffer_type(backend_.get()));
+  size_t free = 0;
+  size_t total = 0;
+  ggml_backend_dev_memory(ggml_backend_get_device(backend_.get()), &free, &total);
+  if (needed > free) {
+    throw Error(ErrorCode::kOutOfMemory, what + " takes " + std::to_string(needed >> 20) +
+                                             " MiB, but the device has " +
+                                             std::to_string(free >> 20) + " MiB");
+  }
+  BufferHandle buffer(ggml_backend_alloc_ctx_tensors(context, backend_.get()));
+  if (!buffer) throw Error(ErrorCode::kOutOfMemory, what + " does not fit into memory");
+  ggml_backend_buffer_clear(buffer.get(), 0);
+  return buffer;
+}
+
+}  // namespace xgenmm

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "ggml/graph.h"
+#include "ggml/handles.h"
+
+namespace xgenmm {
+
+// Where graphs run: a ggml backend, its threads and the one buffer that all graphs share for their
+// activations (they run one after another). Owned and used by one thread.
+class Device {
+ public:
+  // threads: 0 for one per core that the process may use, at most 16.
+  explicit Device(int threads);
+
+  ggml_backend_t backend() const { return backend_.get(); }
+  std::string name() const;
+  int threads() const { return threads_; }
+
+  // Called between a graph's nodes from one of its threads; a graph stops early when it returns
+  // true.
+  void set_abort(std::function<bool()> abort) { abort_ = std::move(abort); }
+
+  // Grows the activation buffer so that the graph fits. Called at load with the largest graphs, so
+  // that running out of memory is an error of loading. Throws kOutOfMemory.
+  void reserve(Graph& graph);
+
+  // Fills the inputs, computes, and leaves the outputs readable until the next call. False when it
+  // was aborted.
+  bool compute(Graph& graph);
+
+  // A buffer for the tensors of a context, zeroed. Throws kOutOfMemory.
+  BufferHandle allocate(ggml_context* context, const std::string& what);
+
+ private:
+  int threads_;
+  std::function<bool()> abort_;
+  ThreadpoolHandle pool_;
+  BackendHandle backend_;
+  AllocatorHandle allocator_;
+};
+
+}  // namespace xgenmm

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "ggml/device.h"
+#include "image/tiling.h"
+#include "vision/resampler.h"
+#include "vision/siglip.h"
+
+namespace xgenmm {
+
+// What a picture becomes: rows to stand in a prompt. Plain data.
+struct EncodedImage {
+  std::vector<float> embeddings;  // [tokens, width], row-major
+  int tokens = 0;
+  int width = 0;
+  int columns = 0;  // of the tile grid; 0 in the single-tile modes
+  int rows = 0;
+  double preprocess_ms = 0;
+  double vision_ms = 0;
+  double resample_ms = 0;
+};
+
+// Encodes one picture at a time in short steps: picture -> tiles -> tower -> regroup -> resampler.
+class ImageEncoder {
+ public:
+  enum class Progress { kMore, kDone, kAborted };
+
+  // Reserves everything the largest picture needs.
+  ImageEncoder(const VisionConfig& config, std::shared_ptr<const GgufFile> file, Device& device);
+
+  const VisionConfig& config() const { return config_; }
+  // Tokens of a picture of this size; the same arithmetic as begin().
+  int count_tokens(int width, int height, ImageMode mode) const;
+
+  // Starts on a picture; what was unfinished is dropped.
+  void begin(const Picture& picture, ImageMode mode);
+  // Computes for about budget_ms. After kDone the result is in take(). After kAborted begin()
+  // starts anew.
+  Progress advance(double budget_ms, Taps* taps = nullptr);
+  EncodedImage take() { return std::move(result_); }
+
+ private:
+  bool tower_step(double budget_ms, Taps* taps);
+  bool resample_step(double budget_ms, Taps* taps);
+  ggml_tensor* tower_graph(Graph& graph, int first_tile, int tiles, int first_layer, int layers,
+                           const float* patches, const Taps* taps) const;
+  ggml_tensor* resample_graph(Graph& graph, int tiles, const int32_t* sources,
+                              const ggml_fp16_t* mask, const Taps* taps) const;
+  ggml_tensor* features_view(Graph& graph, int first_tile, int tiles) const;
+
+  VisionConfig config_;
+  Weights weights_;
+  Device& device_;
+  Siglip siglip_;
+  Resampler resampler_;
+  ContextHandle context_;
+  ggml_tensor* features_;  // [width, patches, max tiles]: the residual stream between steps
+  BufferHandle buffer_;
+
+  // The picture in work.
+  int tiles_ = 0;
+  std::vector<float> patches_;  // [tiles, patches, 3 * patch * patch]
+  std::vector<int32_t> sources_;  // where each media entry comes from in features_
+  std::vector<ggml_fp16_t> mask_;  // [tiles, latents, patches + latents]; empty: all visible
+  int layer_ = 0;  // of the tower
+  int tile_ = 0;  // within the layer, then within the resampler
+  double unit_ms_ = 0;  // measured cost of one tile in one layer of the tower
+  double resample_unit_ms_ = 0;  // and of one tile in the resampler
+  EncodedImage result_;
+};
+
+}  // namespace xgenmm

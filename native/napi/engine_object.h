@@ -1,0 +1,48 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <optional>
+
+#include "engine/engine.h"
+#include "event_pump.h"
+
+namespace xgenmm {
+
+// The JavaScript object `NativeEngine` of lib/native.ts. While a request is open it holds itself
+// and the process alive.
+class EngineObject : public Napi::ObjectWrap<EngineObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  // (options, onEvent)
+  explicit EngineObject(const Napi::CallbackInfo& info);
+  ~EngineObject() override;
+
+ private:
+  Napi::Value tokenize(const Napi::CallbackInfo& info);
+  Napi::Value count_image_tokens(const Napi::CallbackInfo& info);
+  Napi::Value detokenize(const Napi::CallbackInfo& info);
+  Napi::Value encode_image(const Napi::CallbackInfo& info);
+  Napi::Value generate(const Napi::CallbackInfo& info);
+  Napi::Value compute_logits(const Napi::CallbackInfo& info);
+  Napi::Value cancel(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+
+  void deliver(Napi::Env env, std::vector<Event> events);
+  void submit(RequestId id, Request request);
+  void open_one();
+  void close_one();
+  const Model& model() const;
+  // Stops and joins the thread; nothing comes from it afterwards.
+  void shut_down();
+  static void at_exit(void* self);
+
+  napi_env env_;
+  std::unique_ptr<EventPump> pump_;
+  std::unique_ptr<Engine> engine_;
+  int open_ = 0;
+  std::optional<Napi::Promise::Deferred> disposed_;
+};
+
+}  // namespace xgenmm
