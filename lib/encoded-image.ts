@@ -10,7 +10,7 @@ export interface EncodedImage {
   tokenCount: number;
   /** Width of one embedding: the language model's. */
   width: number;
-  /** The crops; a single-tile mode has one column and one row. */
+  /** The crops, beside the whole picture as the first tile; a single-tile mode has none: 0 columns, 0 rows. */
   tiles: { columns: number; rows: number };
   mode: ImageMode;
 }

@@ -74,6 +74,7 @@ export type NativeEvent =
       embeddings: Float32Array;
       tokenCount: number;
       width: number;
+      /** Columns and rows of crops; 0 in the single-tile modes. */
       columns: number;
       rows: number;
       preprocessMs: number;

@@ -1,4 +1,4 @@
-import { lstat, open, readFile, realpath, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { XgenmmError } from '../errors.js';
 import { describe } from '../options.js';
@@ -9,6 +9,9 @@ const MAX_SMALL_FILE = 64 * 2 ** 20;
 
 /** A folder in the official Hugging Face layout. Every file is looked up here and none outside is ever opened. */
 export class CheckpointFolder {
+  /** Real paths of the files that were read. */
+  readonly used = new Set<string>();
+
   private constructor(
     readonly path: string,
     /** Real paths, with a separator at the end, that a file may lie under. */
@@ -42,8 +45,8 @@ export class CheckpointFolder {
     );
   }
 
-  /** Real path of the file `name`; it must be a plain name and must not lead out of the folder. */
-  async locate(name: string): Promise<string> {
+  /** Real path of the file `name`, which must be a plain name and not lead out of the folder. */
+  private async locate(name: string): Promise<string> {
     if (!/^[^/\\:]+$/.test(name) || name === '..' || name === '.' || name.includes('\0')) {
       throw new XgenmmError(
         'ERR_XGENMM_MODEL_INVALID',
@@ -63,6 +66,7 @@ export class CheckpointFolder {
     if (!(await stat(real)).isFile()) {
       throw new XgenmmError('ERR_XGENMM_MODEL_INVALID', `Expected ${path} to be a regular file`);
     }
+    this.used.add(real);
     return real;
   }
 
@@ -85,7 +89,7 @@ export class CheckpointFolder {
     return parseJsonObject(await this.read(name), name);
   }
 
-  async openFile(name: string) {
+  async openFile(name: string): Promise<FileHandle> {
     const path = await this.locate(name);
     return open(path, 'r').catch((cause) => {
       throw unreadable(path, 'a file', cause);

@@ -50,6 +50,8 @@ export interface ModelConfig {
 
 /** No model of this family comes near; above, sizes of tensors would leave the exact integers. */
 const MAX_WIDTH = 2 ** 16;
+const MAX_IMAGE_SIZE = 4096;
+const MAX_PATCH_SIZE = 1024;
 const MAX_LAYERS = 1024;
 const MAX_ROWS = 2 ** 20;
 const MAX_POSITIONS = 2 ** 24;
@@ -75,14 +77,14 @@ function parseVision(section: Section): VisionConfig {
   const width = section.integer('hidden_size', 1152, MAX_WIDTH);
   const heads = section.integer('num_attention_heads', 16, MAX_WIDTH);
   section.expectDivides('num_attention_heads', heads, 'hidden_size', width);
-  const imageSize = section.integer('image_size', 384, MAX_WIDTH);
+  const imageSize = section.integer('image_size', 384, MAX_IMAGE_SIZE);
   return {
     width,
     heads,
     layers: section.integer('num_hidden_layers', 27, MAX_LAYERS),
     mlpWidth: section.integer('intermediate_size', 4304, MAX_WIDTH),
     imageSize,
-    patchSize: section.integer('patch_size', 14, imageSize),
+    patchSize: section.integer('patch_size', 14, Math.min(imageSize, MAX_PATCH_SIZE)),
     epsilon: section.positive('layer_norm_eps', 1e-6, 1),
     grids: parseGrids(section, imageSize),
   };
@@ -96,7 +98,8 @@ function parseGrids(section: Section, side: number): [number, number][] {
     [3 * side, side],
     [side, 3 * side],
   ];
-  const isSide = (value: unknown) => Number.isInteger(value) && (value as number) > 0 && (value as number) % side === 0;
+  const isSide = (value: unknown) =>
+    Number.isInteger(value) && (value as number) > 0 && (value as number) % side === 0;
   const isGrid = (grid: unknown): grid is [number, number] =>
     Array.isArray(grid) &&
     grid.length === 2 &&
@@ -115,10 +118,11 @@ function parseGrids(section: Section, side: number): [number, number][] {
 function parseResampler(section: Section, vision: VisionConfig, text: TextConfig): ResamplerConfig {
   section.expectSame('vis_feature_dim', 1152, 'the hidden_size of vision_encoder_config', vision.width);
   section.expectSame('lang_embedding_dim', 3072, 'the hidden_size of text_config', text.width);
+  const heads = section.integer('num_heads', 16, MAX_WIDTH);
   return {
     depth: section.integer('depth', 6, MAX_LAYERS),
-    heads: section.integer('num_heads', 16, MAX_WIDTH),
-    headSize: section.integer('dim_head', 96, MAX_WIDTH),
+    heads,
+    headSize: section.integer('dim_head', 96, Math.floor(MAX_WIDTH / heads)),
     latents: section.integer('num_vis_tokens', 128, MAX_WIDTH),
   };
 }
@@ -215,7 +219,7 @@ class Section {
 
   expectSame(key: string, byDefault: number, other: string, expected: number): void {
     const value = this.integer(key, byDefault, MAX_WIDTH);
-    if (value !== expected) throw this.invalid(key, `${expected}, ${other}`, value);
+    if (value !== expected) throw this.invalid(key, `${expected} (${other})`, value);
   }
 
   expectDivides(key: string, divisor: number, other: string, value: number): void {

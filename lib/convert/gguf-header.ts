@@ -58,7 +58,11 @@ export function layOut(metadata: Map<string, Value>, tensors: TensorInfo[]): Lay
     dataSize += align(shape.reduce((product, side) => product * side, GGML_TYPE[type].size));
   }
   const header = writer.finish();
-  return { header, positions: offsets.map((offset) => header.length + offset), size: header.length + dataSize };
+  return {
+    header,
+    positions: offsets.map((offset) => header.length + offset),
+    size: header.length + dataSize,
+  };
 }
 
 class HeaderWriter {
@@ -100,11 +104,22 @@ class HeaderWriter {
 
   value(value: Value): void {
     this.u32(VALUE_TYPE[value.type]);
-    if (value.type === 'u32') this.u32(value.value);
-    else if (value.type === 'f32') this.f32(value.value);
-    else if (value.type === 'bool') this.bytes(Uint8Array.of(value.value ? 1 : 0));
-    else if (value.type === 'string') this.string(value.value);
-    else this.array(value);
+    switch (value.type) {
+      case 'u32':
+        this.u32(value.value);
+        break;
+      case 'f32':
+        this.f32(value.value);
+        break;
+      case 'bool':
+        this.bytes(Uint8Array.of(value.value ? 1 : 0));
+        break;
+      case 'string':
+        this.string(value.value);
+        break;
+      case 'array':
+        this.array(value);
+    }
   }
 
   private array(array: Extract<Value, { type: 'array' }>): void {

@@ -15,7 +15,10 @@ export class OutputFile {
     const path = resolve(output);
     const target = await stat(path).catch(() => undefined);
     if (target !== undefined && !target.isFile()) {
-      throw new XgenmmError('ERR_XGENMM_WRITE_FAILED', `Expected the name of a file as output, received ${path}, which is none`);
+      throw new XgenmmError(
+        'ERR_XGENMM_WRITE_FAILED',
+        `Expected the name of a file as output, received ${path}, which is none`,
+      );
     }
     const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
     const file = await open(temporary, 'wx').catch((cause) => {

@@ -55,7 +55,8 @@ export class Weights {
 
   private async openSharded(folder: CheckpointFolder): Promise<void> {
     const { weight_map: map } = await folder.readJson(INDEX);
-    if (!isJsonObject(map)) throw invalid(`Expected the object weight_map in ${INDEX}, received ${describe(map)}`);
+    if (!isJsonObject(map))
+      throw invalid(`Expected the object weight_map in ${INDEX}, received ${describe(map)}`);
     const entries = Object.entries(map).map(([tensor, shard]): [string, string] => {
       if (typeof shard === 'string') return [tensor, shard];
       throw invalid(`Expected a file name for ${describe(tensor)} in ${INDEX}, received ${describe(shard)}`);
@@ -63,7 +64,9 @@ export class Weights {
     for (const shard of new Set(entries.map(([, shard]) => shard))) await this.add(folder, shard);
     for (const [tensor, shard] of entries) {
       if (this.tensors.get(tensor)?.shard.name !== shard) {
-        throw invalid(`Expected the tensor ${describe(tensor)} in ${shard}, where ${INDEX} puts it, but it is not there`);
+        throw invalid(
+          `Expected the tensor ${describe(tensor)} in ${shard}, where ${INDEX} puts it, but it is not there`,
+        );
       }
     }
   }
@@ -74,7 +77,9 @@ export class Weights {
     for (const tensor of await readHeader(shard)) {
       const twin = this.tensors.get(tensor.name);
       if (twin !== undefined) {
-        throw invalid(`Expected the tensor ${describe(tensor.name)} once, received it in ${twin.shard.name} and ${name}`);
+        throw invalid(
+          `Expected the tensor ${describe(tensor.name)} once, received it in ${twin.shard.name} and ${name}`,
+        );
       }
       this.tensors.set(tensor.name, tensor);
     }
@@ -89,7 +94,9 @@ async function readHeader(shard: Shard): Promise<StoredTensor[]> {
   const length = prefix.readBigUInt64LE();
   const limit = Math.min(MAX_HEADER, size - 8);
   if (length > limit) {
-    throw invalid(`Expected a safetensors header of at most ${limit} bytes in ${shard.name}, received a length of ${length}`);
+    throw invalid(
+      `Expected a safetensors header of at most ${limit} bytes in ${shard.name}, received a length of ${length}`,
+    );
   }
   const header = new Uint8Array(Number(length));
   await readFully(shard, header, 8);
@@ -97,7 +104,13 @@ async function readHeader(shard: Shard): Promise<StoredTensor[]> {
   const { __metadata__: _, ...entries } = parseJsonObject(header, `the header of ${shard.name}`);
   const spans = Object.entries(entries).map(([name, entry]) => parseEntry(shard, name, entry));
   checkLayout(shard, spans, size - start);
-  return spans.map(({ name, dtype, shape, begin }) => ({ name, dtype, shape, shard, position: start + begin }));
+  return spans.map(({ name, dtype, shape, begin }) => ({
+    name,
+    dtype,
+    shape,
+    shard,
+    position: start + begin,
+  }));
 }
 
 interface Span {
@@ -114,14 +127,17 @@ function parseEntry(shard: Shard, name: string, entry: unknown): Span {
   if (typeof dtype !== 'string' || !Object.hasOwn(DTYPE_SIZE, dtype)) {
     throw invalid(`Expected dtype F32, F16 or BF16 for ${label}, received ${describe(dtype)}`);
   }
-  if (!isCounts(shape)) throw invalid(`Expected an array of sizes as shape of ${label}, received ${JSON.stringify(shape)}`);
+  if (!isCounts(shape))
+    throw invalid(`Expected an array of sizes as shape of ${label}, received ${JSON.stringify(shape)}`);
   if (!isCounts(offsets) || offsets.length !== 2) {
     throw invalid(`Expected data_offsets [begin, end] for ${label}, received ${JSON.stringify(offsets)}`);
   }
   const [begin, end] = offsets as [number, number];
   const size = shape.reduce((product, side) => product * side, DTYPE_SIZE[dtype as Dtype]);
   if (end - begin !== size) {
-    throw invalid(`Expected ${size} bytes for ${label} of shape [${shape}], received data_offsets [${offsets}]`);
+    throw invalid(
+      `Expected ${size} bytes for ${label} of shape [${shape}], received data_offsets [${offsets}]`,
+    );
   }
   return { name, dtype: dtype as Dtype, shape, begin, end };
 }
@@ -131,10 +147,14 @@ function checkLayout(shard: Shard, spans: Span[], size: number): void {
   let filled = 0;
   for (const { name, begin, end } of spans.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
     if (begin !== filled) {
-      throw invalid(`Expected the tensor ${describe(name)} at byte ${filled} of the data of ${shard.name}, received ${begin}`);
+      throw invalid(
+        `Expected the tensor ${describe(name)} at byte ${filled} of the data of ${shard.name}, received ${begin}`,
+      );
     }
     if (end > size) {
-      throw invalid(`Expected the tensor ${describe(name)} to end within the ${size} data bytes of ${shard.name}, received ${end}`);
+      throw invalid(
+        `Expected the tensor ${describe(name)} to end within the ${size} data bytes of ${shard.name}, received ${end}`,
+      );
     }
     filled = end;
   }
@@ -145,7 +165,8 @@ function checkLayout(shard: Shard, spans: Span[], size: number): void {
 export async function readFully(shard: Shard, target: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < target.length; ) {
     const { bytesRead } = await shard.file.read(target, done, target.length - done, position + done);
-    if (bytesRead === 0) throw invalid(`Expected ${target.length} bytes at ${position} in ${shard.name}, received ${done}`);
+    if (bytesRead === 0)
+      throw invalid(`Expected ${target.length} bytes at ${position} in ${shard.name}, received ${done}`);
     done += bytesRead;
   }
 }

@@ -107,21 +107,27 @@ function* fields(bytes: Uint8Array): Generator<Field> {
 }
 
 function message(field: Field): Uint8Array {
-  if (field.wireType !== WIRE_BYTES) throw damaged(`bytes in field ${field.number}`, `wire type ${field.wireType}`);
+  if (field.wireType !== WIRE_BYTES)
+    throw damaged(`bytes in field ${field.number}`, `wire type ${field.wireType}`);
   return field.value as Uint8Array;
 }
 
 function varint(field: Field): number {
-  if (field.wireType !== WIRE_VARINT) throw damaged(`a varint in field ${field.number}`, `wire type ${field.wireType}`);
+  if (field.wireType !== WIRE_VARINT)
+    throw damaged(`a varint in field ${field.number}`, `wire type ${field.wireType}`);
   return field.value as number;
 }
 
 function float(field: Field): number {
-  if (field.wireType !== WIRE_32_BITS) throw damaged(`a float in field ${field.number}`, `wire type ${field.wireType}`);
+  if (field.wireType !== WIRE_32_BITS)
+    throw damaged(`a float in field ${field.number}`, `wire type ${field.wireType}`);
   const bytes = field.value as Uint8Array;
   return new DataView(bytes.buffer, bytes.byteOffset, 4).getFloat32(0, true);
 }
 
 function damaged(expected: string, received: unknown): XgenmmError {
-  return new XgenmmError('ERR_XGENMM_MODEL_INVALID', `Expected ${expected} in tokenizer.model, received ${received}`);
+  return new XgenmmError(
+    'ERR_XGENMM_MODEL_INVALID',
+    `Expected ${expected} in tokenizer.model, received ${received}`,
+  );
 }

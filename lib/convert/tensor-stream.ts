@@ -10,7 +10,6 @@ const CHUNK = 2 ** 22;
 /** Takes planned tensors from a checkpoint, chunk by chunk, in the type of the file. */
 export class TensorStream {
   private readonly stored = new ArrayBuffer(4 * CHUNK);
-  /** f32 bit patterns: copying floats as such may change a NaN. */
   private readonly bits = new Uint32Array(CHUNK);
   private readonly halves = new Uint16Array(CHUNK);
 
@@ -35,25 +34,69 @@ export class TensorStream {
     const step = Math.floor(CHUNK / rowLength);
     for (let row = 0; row < source.rows; row += step) {
       const count = Math.min(step, source.rows - row);
-      const stored = await this.readStored(tensor, row * sourceLength, count * sourceLength);
+      await this.fetch(tensor, row * sourceLength, count * sourceLength);
       const bits = this.bits.subarray(0, count * rowLength);
       if (sourceLength === rowLength) {
-        widen(stored, bits);
+        widen(tensor.dtype, this.stored, 0, bits);
       } else {
         bits.fill(0);
         for (let i = 0; i < count; i++) {
-          const padded = bits.subarray(i * rowLength, i * rowLength + sourceLength);
-          widen(stored.subarray(i * sourceLength, (i + 1) * sourceLength), padded);
+          const filled = bits.subarray(i * rowLength, i * rowLength + sourceLength);
+          widen(tensor.dtype, this.stored, i * sourceLength, filled);
         }
       }
-      yield this.encode(bits, type, source.name);
+      checkFinite(bits, tensor.name);
+      yield this.encode(bits, type, tensor.name);
     }
   }
 
-  /** `count` elements from `first` on. */
-  private async readStored(tensor: StoredTensor, first: number, count: number): Promise<StoredValues> {
-    const size = DTYPE_SIZE[tensor.dtype];
-    await readFully(tensor.shard, new Uint8Array(this.stored, 0, count * size), tensor.position + first * size);
-    return VIEWS[tensor.dtype](this.stored, count);
+  private async fetch({ dtype, shard, position }: StoredTensor, first: number, count: number): Promise<void> {
+    const size = DTYPE_SIZE[dtype];
+    await readFully(shard, new Uint8Array(this.stored, 0, count * size), position + first * size);
   }
+
+  private encode(bits: Uint32Array, type: GgmlType, name: string): Uint8Array {
+    if (type === 'f32') return asBytes(bits);
+    const halves = this.halves.subarray(0, bits.length);
+    const overflow = type === 'f16' ? narrowToF16(bits, halves) : narrowToBf16(bits, halves);
+    if (overflow === -1) return asBytes(halves);
+    throw new XgenmmError(
+      'ERR_XGENMM_MODEL_INVALID',
+      `Expected weights that ${type} can hold in the tensor ${name}, received ${toFloat(bits, overflow)}`,
+    );
+  }
+}
+
+/** `target.length` elements of `source` from `first` on, as f32 bit patterns. */
+function widen(dtype: Dtype, source: ArrayBuffer, first: number, target: Uint32Array): void {
+  if (dtype === 'F32') {
+    target.set(new Uint32Array(source, 4 * first, target.length));
+  } else {
+    const halves = new Uint16Array(source, 2 * first, target.length);
+    if (dtype === 'F16') widenF16(halves, target);
+    else widenBf16(halves, target);
+  }
+}
+
+function checkFinite(bits: Uint32Array, name: string): void {
+  for (let i = 0; i < bits.length; i++) {
+    if (((bits[i] as number) & 0x7f800000) === 0x7f800000) {
+      throw new XgenmmError(
+        'ERR_XGENMM_MODEL_INVALID',
+        `Expected finite weights in the tensor ${name}, received ${toFloat(bits, i)}`,
+      );
+    }
+  }
+}
+
+function toFloat(bits: Uint32Array, index: number): number {
+  return new Float32Array(bits.buffer, bits.byteOffset, bits.length)[index] as number;
+}
+
+function asBytes(array: Uint32Array | Uint16Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+function product(shape: number[]): number {
+  return shape.reduce((size, side) => size * side, 1);
 }

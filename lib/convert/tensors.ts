@@ -57,7 +57,12 @@ function planText(text: TextConfig): TensorPlan[] {
   const model = 'vlm.lang_model.model';
   const head = 'vlm.lang_model.lm_head';
   const plans = [
-    merged(text, 'token_embd.weight', `${model}.embed_tokens.weight`, `${model}.embed_tokens.additional_embedding.weight`),
+    merged(
+      text,
+      'token_embd.weight',
+      `${model}.embed_tokens.weight`,
+      `${model}.embed_tokens.additional_embedding.weight`,
+    ),
     merged(text, 'output.weight', `${head}.weight`, `${head}.additional_fc.weight`),
     merged(text, 'output.bias', `${head}.bias`, `${head}.additional_fc.bias`),
     vector('output_norm.weight', `${model}.norm.weight`, width),
@@ -81,14 +86,22 @@ function planVision({ width, mlpWidth, layers, imageSize, patchSize }: VisionCon
   const grid = Math.floor(imageSize / patchSize);
   const padded = paddedWidth(mlpWidth);
   const plans = [
-    matrix('v.patch_embd.weight', `${tower}.embeddings.patch_embedding.weight`, [width, 3, patchSize, patchSize]),
+    matrix('v.patch_embd.weight', `${tower}.embeddings.patch_embedding.weight`, [
+      width,
+      3,
+      patchSize,
+      patchSize,
+    ]),
     vector('v.patch_embd.bias', `${tower}.embeddings.patch_embedding.bias`, width),
     table('v.position_embd.weight', `${tower}.embeddings.position_embedding.weight`, [grid * grid, width]),
     ...norm('v.post_ln', `${tower}.post_layernorm`, width),
   ];
   for (let n = 0; n < layers; n++) {
     const [to, from] = [`v.blk.${n}`, `${tower}.encoder.layers.${n}`];
-    plans.push(...norm(`${to}.ln1`, `${from}.layer_norm1`, width), ...norm(`${to}.ln2`, `${from}.layer_norm2`, width));
+    plans.push(
+      ...norm(`${to}.ln1`, `${from}.layer_norm1`, width),
+      ...norm(`${to}.ln2`, `${from}.layer_norm2`, width),
+    );
     for (const part of ['q', 'k', 'v', 'out']) {
       plans.push(
         matrix(`${to}.attn_${part}.weight`, `${from}.self_attn.${part}_proj.weight`, [width, width]),
@@ -116,7 +129,11 @@ function planResampler(config: ResamplerConfig, width: number, textWidth: number
     vector('resampler.proj.bias', `${tokenizer}.projection.bias`, textWidth),
   ];
   for (let n = 0; n < config.depth; n++) {
-    const [to, attention, mlp] = [`resampler.blk.${n}`, `${tokenizer}.layers.${n}.0`, `${tokenizer}.layers.${n}.1`];
+    const [to, attention, mlp] = [
+      `resampler.blk.${n}`,
+      `${tokenizer}.layers.${n}.0`,
+      `${tokenizer}.layers.${n}.1`,
+    ];
     plans.push(
       ...norm(`${to}.norm_media`, `${attention}.norm_media`, width),
       ...norm(`${to}.norm_latents`, `${attention}.norm_latents`, width),
@@ -158,7 +175,12 @@ function padTo(shape: number[], plan: TensorPlan): TensorPlan {
 }
 
 /** V0 rows of the big table, whose other rows are wrong, then the rows of the late tokens. */
-function merged({ tableRows, tokenizerLength, width }: TextConfig, name: string, big: string, late: string): TensorPlan {
+function merged(
+  { tableRows, tokenizerLength, width }: TextConfig,
+  name: string,
+  big: string,
+  late: string,
+): TensorPlan {
   const isMatrix = name.endsWith('.weight');
   const row = isMatrix ? [width] : [];
   return {

@@ -16,13 +16,18 @@ export function parseTokenizerJson(json: JsonObject): Piece[] {
     );
   }
   const { vocab, merges, unk_token: unknown } = model;
-  if (!isJsonObject(vocab)) throw invalid('an object as vocab', vocab);
-  if (!Array.isArray(merges)) throw invalid('an array of merges', merges);
+  if (!isJsonObject(vocab)) throw invalid('an object as vocab', describe(vocab));
+  if (!Array.isArray(merges)) throw invalid('an array of merges', describe(merges));
 
   const ranks = rankMerges(merges);
   const pieces = new Array<Piece | undefined>(Object.keys(vocab).length);
   for (const [text, id] of Object.entries(vocab)) {
-    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) >= pieces.length || pieces[id as number]) {
+    if (
+      !Number.isInteger(id) ||
+      (id as number) < 0 ||
+      (id as number) >= pieces.length ||
+      pieces[id as number]
+    ) {
       throw invalid(`ids 0 to ${pieces.length - 1}, each once,`, `${describe(id)} for ${describe(text)}`);
     }
     pieces[id as number] = describePiece(text, ranks.get(text), merges.length, unknown);
@@ -53,7 +58,9 @@ function describePiece(text: string, rank: number | undefined, merges: number, u
   return { text, score: -merges, type: isCharacter ? PieceType.normal : PieceType.unused };
 }
 
-function invalid(expected: string, received: unknown): XgenmmError {
-  const shown = typeof received === 'string' ? received : describe(received);
-  return new XgenmmError('ERR_XGENMM_MODEL_INVALID', `Expected ${expected} in tokenizer.json, received ${shown}`);
+function invalid(expected: string, received: string): XgenmmError {
+  return new XgenmmError(
+    'ERR_XGENMM_MODEL_INVALID',
+    `Expected ${expected} in tokenizer.json, received ${received}`,
+  );
 }

@@ -46,14 +46,17 @@ export async function readTokenizer(
     pieces.push({ text: '<pad>', score: 0, type: PieceType.control });
   }
   if (pieces.length !== length) {
-    throw invalid(`Expected initial_tokenizer_len (${length}) tokens in the tokenizer files, received ${pieces.length}`);
+    throw invalid(
+      `Expected initial_tokenizer_len (${length}) tokens in the tokenizer files, received ${pieces.length}`,
+    );
   }
   for (const text of LATE_TOKENS) pieces.push({ text, score: 0, type: PieceType.control });
 
   const ids = indexPieces(pieces);
   const find = (text: string): number => {
     const id = ids.get(text);
-    if (id === undefined) throw invalid(`Expected the token ${text}, which ${CONFIG} names, in the tokenizer files`);
+    if (id === undefined)
+      throw invalid(`Expected the token ${text}, which ${CONFIG} names, in the tokenizer files`);
     return id;
   };
   const unknownId = find(tokenName(config, 'unk_token', '<unk>'));
@@ -94,7 +97,7 @@ async function readAddedTokens(
   const tokens: AddedToken[] = [];
   if (isJsonObject(decoder)) {
     for (const [id, token] of Object.entries(decoder)) {
-      tokens.push(parseAddedToken(token, /^\d+$/.test(id) ? Number(id) : undefined, CONFIG));
+      tokens.push(parseAddedToken(token, /^\d+$/.test(id) ? Number(id) : id, CONFIG));
     }
   } else if (Array.isArray(json?.added_tokens)) {
     for (const token of json.added_tokens) {
@@ -117,7 +120,9 @@ async function readAddedTokens(
 function parseAddedToken(token: unknown, id: unknown, file: string): AddedToken {
   const { content, ...flags }: JsonObject = isJsonObject(token) ? token : {};
   if (typeof content !== 'string' || content === '' || !Number.isInteger(id) || (id as number) < 0) {
-    throw invalid(`Expected added tokens with an id and content in ${file}, received ${JSON.stringify(token)}`);
+    throw invalid(
+      `Expected added tokens with an id and content in ${file}, received ${JSON.stringify(token)} with id ${describe(id)}`,
+    );
   }
   for (const name of ['lstrip', 'single_word']) {
     if (flag(flags, name, false, file)) {
@@ -143,7 +148,8 @@ function insert(pieces: Piece[], { id, text }: AddedToken): void {
 function indexPieces(pieces: Piece[]): Map<string, number> {
   const ids = new Map<string, number>();
   pieces.forEach(({ text }, id) => {
-    if (ids.has(text)) throw invalid(`Expected every token once, received ${describe(text)} as ${ids.get(text)} and ${id}`);
+    if (ids.has(text))
+      throw invalid(`Expected every token once, received ${describe(text)} as ${ids.get(text)} and ${id}`);
     ids.set(text, id);
   });
   return ids;
@@ -153,13 +159,15 @@ function indexPieces(pieces: Piece[]): Map<string, number> {
 function tokenName(config: JsonObject, key: string, byDefault: string): string {
   const value = config[key] ?? byDefault;
   const name = isJsonObject(value) ? value.content : value;
-  if (typeof name !== 'string') throw invalid(`Expected a token for ${key} in ${CONFIG}, received ${describe(value)}`);
+  if (typeof name !== 'string')
+    throw invalid(`Expected a token for ${key} in ${CONFIG}, received ${describe(value)}`);
   return name;
 }
 
 function flag(json: JsonObject, key: string, byDefault: boolean, file: string): boolean {
   const value = json[key] ?? byDefault;
-  if (typeof value !== 'boolean') throw invalid(`Expected true or false for ${key} in ${file}, received ${describe(value)}`);
+  if (typeof value !== 'boolean')
+    throw invalid(`Expected true or false for ${key} in ${file}, received ${describe(value)}`);
   return value;
 }
 

@@ -244,8 +244,8 @@ void run_cases(const std::string& folder, const std::string& file, const Toleran
     const bool is_fast = read_json(fixture_path(path + "/case.json"))["tokenizer_style"] == "fast";
     try {
       GoldenCase(path, is_fast ? *fast : *slow, tolerance, errors).run();
-    } catch (const Failure& failure) {
-      throw Failure(path + " on " + file + ": " + failure.what());
+    } catch (const std::runtime_error& failure) {
+      throw std::runtime_error(path + " on " + file + ": " + failure.what());
     }
   }
   std::fprintf(stderr, "%-20s vit_out %.1e  vision_tokens %.1e  hidden %.1e  logits %.1e\n", file.c_str(),

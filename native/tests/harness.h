@@ -26,11 +26,6 @@ struct Registration {
   Registration(const char* name, void (*body)()) { all_tests().push_back({name, body}); }
 };
 
-// Ends the test that throws it.
-struct Failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 // Whether a value can be written to a stream.
 template <typename T, typename = void>
 struct IsPrintable : std::false_type {};
@@ -50,8 +45,9 @@ std::string describe(const T& value) {
   return text.str();
 }
 
+// Ends the test.
 [[noreturn]] inline void fail(const char* file, int line, const std::string& what) {
-  throw Failure(std::string(file) + ":" + std::to_string(line) + ": " + what);
+  throw std::runtime_error(std::string(file) + ":" + std::to_string(line) + ": " + what);
 }
 
 }  // namespace xgenmm::test
@@ -70,8 +66,8 @@ std::string describe(const T& value) {
 
 #define CHECK_EQ(actual, expected)                                              \
   do {                                                                          \
-    const auto& actual_ = (actual);                                             \
-    const auto& expected_ = (expected);                                         \
+    const auto actual_ = (actual);                                              \
+    const auto expected_ = (expected);                                          \
     if (!(actual_ == expected_)) {                                              \
       FAIL(#actual " is " + ::xgenmm::test::describe(actual_) + ", expected " + \
            ::xgenmm::test::describe(expected_));                                \

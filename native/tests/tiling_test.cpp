@@ -155,6 +155,8 @@ TEST(tiling_refuses_bad_canvases) {
   CHECK_THROWS(ErrorCode::kModelInvalid, tile({{64, 0}}));
   CHECK_THROWS(ErrorCode::kModelInvalid, tile({{64, 128}, {100, 64}}));
   CHECK_THROWS(ErrorCode::kModelInvalid, tile({{64 << 20, 64 << 20}}));
+  CHECK_THROWS(ErrorCode::kInvalidArgument,
+               make_tiles(formula_picture(5, 5), ImageMode::kAnyres, 0, default_canvases(0)));
 }
 
 TEST(patches_follow_the_kernel_layout) {

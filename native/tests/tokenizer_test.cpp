@@ -245,15 +245,19 @@ TEST(tokenizer_names_an_unknown_special) {
 
 TEST(tokenizer_finds_the_longest_added_token) {
   Vocabulary vocabulary = tiny_vocabulary(TokenizerStyle::kFast, false);
-  const int32_t next = static_cast<int32_t>(vocabulary.tokens.size());
-  for (const char* token : {"<a", "<a>", "<ab", "<abc>", "", "<a>"})
+  for (const char* token : {"<a", "<a>", "<ab", "<abc>", "", "<a>"}) {
     test::add_token(vocabulary, token, 0.0f, TokenType::kControl);
+  }
+  const int32_t last = static_cast<int32_t>(vocabulary.tokens.size()) - 1;
   const Tokenizer tokenizer(std::move(vocabulary));
+  const int32_t a = last - 5, ab = last - 3, abc = last - 2;
   // The last of two equal tokens counts; the empty one never matches.
-  CHECK_EQ(tokenizer.encode({text("<a><abc><abc<a<a>")}, true, false),
-           (Ids{next + 5, next + 3, next + 2, tokenizer.encode({text("c")}, false, false)[0], next,
-                next + 5}));
-  CHECK_EQ(tokenizer.find_added("<ab"), next + 2);
+  CHECK_EQ(tokenizer.encode({text("<a><abc><ab<a<a>")}, true, false),
+           (Ids{last, abc, ab, a, last}));
+  // Where a text sorts behind a longer token that it does not begin with.
+  CHECK_EQ(tokenizer.encode({text("<abd")}, true, false).at(0), ab);
+  CHECK_EQ(tokenizer.encode({text("<ad")}, true, false).at(0), a);
+  CHECK_EQ(tokenizer.find_added("<ab"), ab);
   CHECK_EQ(tokenizer.find_added("<abc"), -1);
   CHECK_EQ(tokenizer.find_added(""), -1);
 }

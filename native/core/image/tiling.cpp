@@ -80,6 +80,7 @@ CanvasFit fit_canvas(int width, int height, const std::vector<Canvas>& canvases)
 Tiles make_tiles(const Picture& picture, ImageMode mode, int side,
                  const std::vector<Canvas>& canvases) {
   check_picture(picture);
+  check_picture_size(side, side);
   if (mode != ImageMode::kAnyres) {
     Picture tile = mode == ImageMode::kPad ? resize_bicubic_on_square(picture, side, kPadGrey)
                                            : resize_bicubic(picture, side, side);

@@ -42,8 +42,8 @@ struct Tiles {
 // (MODEL 1.3). `canvases` must not be empty.
 CanvasFit fit_canvas(int width, int height, const std::vector<Canvas>& canvases);
 
-// kInvalidArgument or kImageLimit for a picture that `check_picture` refuses; kModelInvalid for
-// canvases that are no whole number of tiles. `canvases` is read in kAnyres only.
+// kInvalidArgument or kImageLimit for a picture or side that `check_picture` refuses; kModelInvalid
+// for canvases that are no whole number of tiles. `canvases` is read in kAnyres only.
 Tiles make_tiles(const Picture& picture, ImageMode mode, int side,
                  const std::vector<Canvas>& canvases);
 

@@ -24,7 +24,7 @@ double uniform(uint64_t seed, uint64_t draw) {
 int32_t argmax(const std::vector<float>& values) {
   size_t best = 0;
   for (size_t i = 1; i < values.size(); ++i) {
-    if (values[i] > values[best] || std::isnan(values[best])) best = i;
+    if (values[i] > values[best] || (std::isnan(values[best]) && !std::isnan(values[i]))) best = i;
   }
   return static_cast<int32_t>(best);
 }

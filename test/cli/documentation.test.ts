@@ -1,0 +1,96 @@
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fixture, modelFile, root } from '../files.js';
+import { runCli, runScript } from './run.js';
+
+const PAGES = [
+  'README.md',
+  'CONTRIBUTING.md',
+  ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+];
+const CHECKPOINT = 'xgen-mm-phi3-mini-instruct-interleave-r-v1.5';
+
+function read(page: string): string {
+  return readFileSync(join(root, page), 'utf8');
+}
+
+/** The code of all blocks of a language, in order. */
+function blocksOf(page: string, language: string): string[] {
+  return [...read(page).matchAll(/^```(\w+)\n(.*?)^```$/gms)]
+    .filter(([, name]) => name === language)
+    .map(([, , code]) => code as string);
+}
+
+/** Inside the checkout, where `xgen-mm` is found by its name; it holds the files that the documentation speaks of. */
+let folder: string;
+beforeAll(() => {
+  mkdirSync(join(root, 'build'), { recursive: true });
+  folder = mkdtempSync(join(root, 'build', 'documentation-'));
+  cpSync(fixture('tiny'), join(folder, CHECKPOINT), { recursive: true });
+  copyFileSync(modelFile('tiny-f32'), join(folder, 'model.gguf'));
+  const pictures = {
+    'photo.jpg': 'street.jpg',
+    'before.png': 'balloon.png',
+    'after.png': 'table-after.webp',
+  };
+  for (const [name, picture] of Object.entries(pictures)) {
+    copyFileSync(join(root, 'examples', 'pictures', picture), join(folder, name));
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('the JavaScript of a page is a program that runs as written', () => {
+  test.each(PAGES.filter((page) => blocksOf(page, 'js').length > 0))('%s', async (page) => {
+    const script = join(folder, `${page.replace(/\W/g, '-')}.mjs`);
+    writeFileSync(script, blocksOf(page, 'js').join('\n'));
+    const { code, stdout, stderr } = await runScript(relative(root, script), [], { cwd: folder });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    if (page === 'README.md')
+      expect(stdout).toContain('ERR_XGENMM_FILE_NOT_FOUND Expected a readable picture at');
+  });
+});
+
+test("the README's commands run as written, from checkpoint to answer", async () => {
+  const commands = blocksOf('README.md', 'sh')
+    .join('')
+    .split('\n')
+    .filter((line) => line.startsWith('npx xgen-mm '));
+  const names = commands.map((command) => command.split(' ')[2]);
+  expect(names).toEqual(['convert', 'ask', 'ask', 'ask']);
+  rmSync(join(folder, 'model.gguf'));
+  for (const command of commands) {
+    const args = [...command.matchAll(/"([^"]*)"|(\S+)/g)]
+      .map(([, quoted, plain]) => quoted ?? plain ?? '')
+      .slice(2);
+    const { code, stderr } = await runCli(args, { cwd: folder });
+    expect({ command, code, stderr }).toEqual({ command, code: 0, stderr: '' });
+  }
+  copyFileSync(modelFile('tiny-f32'), join(folder, 'model.gguf'));
+});
+
+test.each(PAGES)('the links of %s lead somewhere', (page) => {
+  const links = [...read(page).matchAll(/\]\(([^)#]+)\)/g)].map(([, target]) => target as string);
+  const missing = links.filter(
+    (link) => !/^https?:/.test(link) && !existsSync(join(root, dirname(page), link)),
+  );
+  expect(missing).toEqual([]);
+});
+
+test('every error code is explained', () => {
+  const known = [...read('lib/errors.ts').matchAll(/'(ERR_XGENMM_\w+)'/g)].map(([, code]) => code);
+  const explained = [...read('docs/errors.md').matchAll(/^\| `(ERR_XGENMM_\w+)` \|/gm)].map(
+    ([, code]) => code,
+  );
+  expect(explained.toSorted()).toEqual(known.toSorted());
+});

@@ -1,0 +1,45 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { root } from '../files.js';
+
+/** What a finished program left. */
+export interface Run {
+  /** null: ended by a signal. */
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  cwd?: string;
+  /** Called with each piece of stdout as it comes. */
+  onOutput?: (piece: string, child: ChildProcess) => void;
+}
+
+/** Runs a script of the checkout, by its path in there, with Node.js; nothing can be typed at it. */
+export function runScript(
+  script: string,
+  args: string[] = [],
+  { cwd = root, onOutput }: RunOptions = {},
+): Promise<Run> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [join(root, script), ...args], {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const run: Run = { code: null, stdout: '', stderr: '' };
+    child.stdout.setEncoding('utf8').on('data', (piece: string) => {
+      run.stdout += piece;
+      onOutput?.(piece, child);
+    });
+    child.stderr.setEncoding('utf8').on('data', (piece: string) => {
+      run.stderr += piece;
+    });
+    child.on('error', reject).on('close', (code) => resolve({ ...run, code }));
+  });
+}
+
+/** Runs `xgen-mm` with these arguments. */
+export function runCli(args: string[], options?: RunOptions): Promise<Run> {
+  return runScript('dist/cli/main.js', args, options);
+}
