@@ -49,7 +49,7 @@ export async function encodeImage(
   }
   const chosen = effectiveMode(options, mode);
   const start = performance.now();
-  const { data, width, height } = await decodeImage(image, options);
+  const { data, width, height } = await orAborted(decodeImage(image, options), signal);
   const decode = performance.now() - start;
   const encoded = await engine.encodeImage(data, width, height, chosen, signal);
   return {
@@ -83,6 +83,21 @@ export async function countImageTokens(
   const chosen = effectiveMode(options, mode);
   const { width, height } = await measureImage(image, options);
   return engine.countImageTokens(width, height, chosen);
+}
+
+/** Rejects with `signal.reason` once the signal aborts; decoding cannot be stopped, so it goes on with nobody waiting. */
+async function orAborted<T>(decoding: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return decoding;
+  let abort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason);
+  });
+  signal.addEventListener('abort', abort);
+  try {
+    return await Promise.race([decoding, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
 }
 
 function effectiveMode(options: ImageOptions, mode: ImageMode | undefined): ImageMode {

@@ -1,20 +1,31 @@
-// Builds and runs the C++ tests: plain in build/, or `--sanitize address|thread` in a folder of its own.
+// Builds and runs the C++ tests: plain in build/, or `--sanitize address|thread` in a folder of its own;
+// `--filter <name>` runs only those whose name contains it.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { build } from './build-addon.mjs';
+import { makeFixturePictures } from './fixture-pictures.mjs';
 import { makeFixtures } from './fixtures.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const at = process.argv.indexOf('--sanitize');
-const sanitizer = at < 0 ? '' : process.argv[at + 1];
-const directory = sanitizer ? `build-${sanitizer}` : 'build';
-
-await makeFixtures(join(root, 'build', 'fixtures'));
-build({ target: 'native-tests', directory, definitions: { XGENMM_SANITIZE: sanitizer } });
+const { values } = parseArgs({
+  options: { sanitize: { type: 'string', default: '' }, filter: { type: 'string' } },
+});
+const directory = values.sanitize ? `build-${values.sanitize}` : 'build';
 const folder = join(root, directory);
-const candidates = [join(folder, 'native-tests'), join(folder, 'Release', 'native-tests.exe')];
-const result = spawnSync('ctest', ['--test-dir', folder, '--output-on-failure', '-C', 'Release'], { stdio: 'inherit' });
-if (!candidates.some(existsSync)) process.exit(1);
-process.exit(result.status ?? 1);
+
+const fixtures = join(root, 'build', 'fixtures');
+await makeFixtures(fixtures);
+await makeFixturePictures(join(root, 'test', 'fixtures'), join(fixtures, 'pictures'));
+build({ target: 'native-tests', directory, definitions: { XGENMM_SANITIZE: values.sanitize } });
+
+const binary = [join(folder, 'native-tests'), join(folder, 'Release', 'native-tests.exe')].find(existsSync);
+if (binary === undefined) throw new Error(`no native-tests in ${folder}`);
+const [command, ...args] =
+  values.filter === undefined
+    ? ['ctest', '--test-dir', folder, '--output-on-failure', '-C', 'Release']
+    : [binary, values.filter];
+const { status } = spawnSync(command, args, { stdio: 'inherit' });
+process.exit(status ?? 1);

@@ -80,6 +80,10 @@ export class GgufFile {
     return this;
   }
 
+  u32(key: string): number {
+    return (this.value(key).items[0] as Buffer).readUInt32LE();
+  }
+
   setU32(key: string, value: number): this {
     return this.set(key, VALUE_TYPES.u32, numberBytes(VALUE_TYPES.u32, value));
   }

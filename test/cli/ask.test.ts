@@ -13,7 +13,7 @@ const LONG = 'Tell me a long story.';
 
 /** The same answer without the command line. */
 async function answerOf(file: string, content: Content, maxTokens: number): Promise<Answer> {
-  const model = await loadModel(file);
+  const model = await loadModel(file, { threads: 1 });
   try {
     const target = model.info.variant === 'base' ? model : model.chat();
     return await target.stream(content, { maxTokens }).answer();
@@ -138,12 +138,9 @@ describe('wrong usage', () => {
 // Windows has no signals that a program could catch, and says EOF where others say EPIPE.
 describe.skipIf(process.platform === 'win32')('an answer that is not wanted any more', () => {
   test('Ctrl-C ends it with 130', async () => {
-    let interrupted = false;
     const { code, stdout, stderr } = await runCli(['ask', SLOW, LONG], {
-      onOutput: (_, child) => {
-        // A second Ctrl-C would kill it.
-        interrupted ||= child.kill('SIGINT');
-      },
+      // A second Ctrl-C would kill it.
+      onOutput: (_, child) => child.killed || child.kill('SIGINT'),
     });
     expect({ code, stderr }).toEqual({ code: 130, stderr: '' });
     expect(stdout).not.toBe('');

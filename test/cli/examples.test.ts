@@ -30,7 +30,7 @@ function testExample(
 describe('examples', () => {
   let model: Model;
   beforeAll(async () => {
-    model = await loadModel(INSTRUCT);
+    model = await loadModel(INSTRUCT, { threads: 1 });
   });
   afterAll(() => model.dispose());
 

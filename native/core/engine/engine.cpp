@@ -2,6 +2,10 @@
 
 #include <new>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace xgenmm {
 
 namespace {
@@ -35,6 +39,13 @@ event::Loaded describe(const Model& model) {
           model.device().name(),
           ggml_type_name(model.kv_type()),
           model.device().threads()};
+}
+
+// glibc keeps much of what a model has freed for the next one, which may never come.
+void return_free_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 struct LoadCancelled {};
@@ -122,6 +133,7 @@ void Engine::run() {
   end_all();
   model_view_ = nullptr;
   model_.reset();
+  return_free_memory();
   sink_({0, event::Closed{}});
 }
 

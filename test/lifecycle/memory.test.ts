@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { modelFile, picture } from '../files.js';
+import { runProgram } from './program.js';
+
+test('50 rounds of load, use and dispose leave the memory of 5', async () => {
+  const { stdout, ...ended } = await runProgram(
+    `
+    import { loadModel } from 'xgen-mm';
+    const image = ${JSON.stringify(picture())};
+    const sizes = [];
+    for (let round = 1; round <= 50; round++) {
+      const model = await loadModel(${JSON.stringify(modelFile('wide-f16'))}, { threads: 1 });
+      await model.chat().ask([{ image }, 'What is it?'], { maxTokens: 4 });
+      await model.dispose();
+      global.gc();
+      sizes.push(process.memoryUsage.rss());
+    }
+    console.log(JSON.stringify([sizes[4], sizes[49]]));`,
+    '--expose-gc',
+  );
+  expect(ended).toMatchObject({ code: 0, signal: null, stderr: '' });
+  const [early = 0, late = 0] = JSON.parse(stdout) as number[];
+  expect(early).toBeGreaterThan(0);
+  expect(late / early).toBeLessThan(1.05);
+});
