@@ -19,8 +19,8 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'xgen-mm-'));
   victim = new Victim('load-victim.mjs', 2000);
 });
-afterAll(() => {
-  victim.end();
+afterAll(async () => {
+  expect(await victim.end()).toBe(0);
   rmSync(folder, { recursive: true });
 });
 
@@ -39,12 +39,12 @@ test('the file as it was works', async () => {
 });
 
 test.each(FAMILIES)('%s', { timeout: 120_000 }, async (_, mutations: () => Iterable<Mutation>) => {
-  const wrong: unknown[] = []; const stats: Record<string, number> = {};
+  const wrong: unknown[] = [];
   for (const { name, bytes, fatal } of mutations()) {
-    const outcome = await load(bytes); const k = outcome === 'fine' ? 'fine' : 'code' in outcome ? String(outcome.code) : 'died'; stats[k] = (stats[k] ?? 0) + 1;
+    const outcome = await load(bytes);
     if (!isAcceptable(outcome) || (fatal && outcome === 'fine')) wrong.push({ name, outcome });
   }
-  console.log(_, JSON.stringify(stats)); expect(wrong).toEqual([]);
+  expect(wrong).toEqual([]);
 });
 
 test('that were more than 500 mutations', () => {

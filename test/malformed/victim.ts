@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { root } from '../files.js';
 
@@ -9,41 +10,55 @@ export type Outcome = 'fine' | { code: unknown; message: string } | { died: stri
 export class Victim {
   #child: ChildProcess | undefined;
 
-  /** `program`: a module of this folder that answers each message with an {@link Outcome}. */
+  /** `program`: a module of this folder that says when it is ready, then answers each message with an {@link Outcome}. */
   constructor(
     readonly program: string,
     readonly limitMs: number,
+    readonly args: readonly string[] = [],
   ) {}
 
-  async try(input: unknown): Promise<Outcome> {
+  async try(input: string): Promise<Outcome> {
     this.#child ??= await this.#start();
     const child = this.#child;
     return new Promise((resolve) => {
       const finish = (outcome: Outcome) => {
         clearTimeout(timer);
         child.removeAllListeners();
+        if (outcome !== 'fine' && 'died' in outcome) this.#child = undefined;
         resolve(outcome);
       };
-      const bury = (cause: string) => {
-        this.#child = undefined;
+      const timer = setTimeout(() => {
         child.kill('SIGKILL');
-        finish({ died: cause });
-      };
-      const timer = setTimeout(() => bury(`took more than ${this.limitMs} ms`), this.limitMs);
-      child.once('message', (outcome: Outcome) => finish(outcome));
-      child.once('exit', (code, signal) => bury(`exit code ${code}, signal ${signal}`));
-      child.send(input as object);
+        finish({ died: `took more than ${this.limitMs} ms` });
+      }, this.limitMs);
+      child.once('message', finish);
+      child.once('exit', (code, signal) => finish({ died: `exit code ${code}, signal ${signal}` }));
+      // The one before may have killed it belatedly.
+      child.send(input, (error) => error && finish({ died: `before: ${error.message}` }));
     });
   }
 
-  end(): void {
-    this.#child?.kill();
+  /** Lets the child end by itself, as a program does, and resolves with its exit code. */
+  async end(): Promise<number | null> {
+    const child = this.#child;
+    if (child === undefined) return 0;
+    const ended = once(child, 'exit');
+    child.disconnect();
+    const [code] = await ended;
+    return code as number | null;
   }
 
   async #start(): Promise<ChildProcess> {
     const { NODE_OPTIONS: _, ...env } = process.env;
-    const child = fork(join(root, 'test', 'malformed', this.program), { cwd: root, env, execArgv: [] });
-    await new Promise((resolve) => child.once('message', resolve));
+    const program = join(root, 'test', 'malformed', this.program);
+    const child = fork(program, this.args, {
+      cwd: root,
+      env,
+      execArgv: [],
+      // What libraries complain about on stderr is of no interest.
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    await once(child, 'message');
     return child;
   }
 }

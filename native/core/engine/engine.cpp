@@ -83,13 +83,16 @@ void Engine::cancel(RequestId id) {
     load_cancelled_ = true;
     return;
   }
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = open_.find(id);
-    if (found == open_.end()) return;
-    found->second->cancelled = true;
-  }
-  wake_.notify_one();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = open_.find(id);
+  if (found == open_.end()) return;
+  Task& task = *found->second;
+  task.cancelled = true;
+  if (&task == current_) return;
+  // Nothing is being computed for it, so it need not wait until what is being computed lets go.
+  task.ended = true;
+  task.finish_cancelled();
+  open_.erase(found);
 }
 
 void Engine::stop() {
@@ -119,14 +122,9 @@ void Engine::run() {
     for (size_t i = 0; i < count && !stopping_; ++i) {
       const std::shared_ptr<Task> task = tasks_.front();
       tasks_.pop_front();
-      const bool waits = !task->cancelled && task->encodes() && encoding;
-      encoding = encoding || task->encodes();
-      if (waits || !step(task, count == 1)) {
-        tasks_.push_back(task);
-        continue;
-      }
-      const std::lock_guard<std::mutex> lock(mutex_);
-      open_.erase(task->id());
+      const bool encodes = task->encodes() && !task->cancelled;
+      if ((encodes && encoding) || !step(*task, count == 1)) tasks_.push_back(task);
+      encoding = encoding || encodes;
     }
     idle = tasks_.empty();
   }
@@ -168,22 +166,28 @@ bool Engine::take_requests(bool wait) {
   return !stopping_;
 }
 
-bool Engine::step(const std::shared_ptr<Task>& task, bool alone) {
-  try {
-    if (task->cancelled) {
-      task->finish_cancelled();
-      return true;
-    }
-    if (model_ == nullptr) throw Error(ErrorCode::kDisposed, "the model is not loaded");
-    current_ = task.get();
-    const Task::Progress progress = task->step(*model_, alone);
-    current_ = nullptr;
-    return progress == Task::Progress::kDone;
-  } catch (...) {
-    current_ = nullptr;
-    sink_({task->id(), failure(std::current_exception())});
-    return true;
+bool Engine::step(Task& task, bool alone) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (task.ended) return true;
+    current_ = &task;
   }
+  bool done = true;
+  try {
+    if (task.cancelled) {
+      task.finish_cancelled();
+    } else if (model_ == nullptr) {
+      throw Error(ErrorCode::kDisposed, "the model is not loaded");
+    } else {
+      done = task.step(*model_, alone) == Task::Progress::kDone;
+    }
+  } catch (...) {
+    sink_({task.id(), failure(std::current_exception())});
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  current_ = nullptr;
+  if (done) open_.erase(task.id());
+  return done;
 }
 
 void Engine::end_all() {

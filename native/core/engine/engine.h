@@ -41,7 +41,8 @@ class Engine {
   bool load();
   // Moves new requests into tasks_; false when the engine is to stop.
   bool take_requests(bool wait);
-  bool step(const std::shared_ptr<Task>& task, bool alone);
+  // One step of a task; true when it has ended.
+  bool step(Task& task, bool alone);
   void end_all();
 
   LoadOptions options_;
@@ -54,11 +55,11 @@ class Engine {
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Task>> queue_;  // guarded by mutex_
   std::unordered_map<RequestId, std::shared_ptr<Task>> open_;  // guarded by mutex_
+  Task* current_ = nullptr;  // what is being computed; written by the thread under mutex_
 
   // The thread's own.
   std::unique_ptr<Model> model_;
   std::deque<std::shared_ptr<Task>> tasks_;
-  Task* current_ = nullptr;
 
   std::thread thread_;
 };

@@ -32,6 +32,9 @@ class Task {
   virtual bool encodes() const { return false; }
 
   std::atomic<bool> cancelled{false};
+  // Its last event has been sent although it is still in the engine's hands; guarded by the
+  // engine's mutex.
+  bool ended = false;
 
  protected:
   void send(decltype(Event::body) body) { sink_(Event{id_, std::move(body)}); }
