@@ -57,7 +57,7 @@ class Listener {
 LoadOptions tiny(int sequences = 2) {
   LoadOptions options;
   options.text_path = model_path("tiny-f32.gguf");
-  options.threads = 2;
+  options.threads = 1;
   options.max_sequences = sequences;
   return options;
 }
@@ -201,7 +201,9 @@ TEST(engine_stops_at_any_time) {
 
 TEST(engines_live_side_by_side) {
   Listener first, second;
-  Engine a(tiny(), first.sink());
+  LoadOptions threaded = tiny();
+  threaded.threads = 2;
+  Engine a(threaded, first.sink());
   Engine b(tiny(), second.sink());
   for (RequestId id = 1; id <= 4; ++id) {
     a.submit(id, generate({static_cast<int32_t>(id), 40}, 20));

@@ -234,7 +234,7 @@ std::unique_ptr<Model> load(const std::string& file, const std::string& style) {
   LoadOptions options;
   options.text_path = model_path(file);
   options.tokenizer_style = style;
-  options.threads = 2;
+  options.threads = 1;
   return std::make_unique<Model>(options, [](double) {});
 }
 

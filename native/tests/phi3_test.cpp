@@ -14,7 +14,7 @@ namespace {
 class Ring {
  public:
   Ring(const std::string& file, ggml_type type, int context, int chunk, int slots = 1)
-      : device_(2), file_(std::make_shared<const GgufFile>(model_path(file))) {
+      : device_(1), file_(std::make_shared<const GgufFile>(model_path(file))) {
     config_ = read_text_config(*file_);
     text_ = std::make_unique<Phi3>(config_, file_, device_);
     cache_ = std::make_unique<KvCache>(config_, type, context, chunk, slots, device_);

@@ -1,10 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Answer, type Content, loadModel } from '../../lib/index.js';
 import { fixture, modelFile, picture } from '../files.js';
 import { runCli } from './run.js';
+
+// Programs are started one after another, which a busy machine may take its time over.
+vi.setConfig({ testTimeout: 300_000 });
 
 const TINY = modelFile('tiny-f32');
 /** Takes ten milliseconds or so a token: an answer takes long enough to be interrupted. */

@@ -1,5 +1,8 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { runScript } from './run.js';
+
+// Programs are started one after another, which a busy machine may take its time over.
+vi.setConfig({ testTimeout: 300_000 });
 
 test('the demo answers about each picture, honestly and without touching the terminal', async () => {
   const { code, stdout, stderr } = await runScript('scripts/demo.mjs');

@@ -10,9 +10,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fixture, modelFile, root } from '../files.js';
 import { runCli, runScript } from './run.js';
+
+// Programs are started one after another, which a busy machine may take its time over.
+vi.setConfig({ testTimeout: 300_000 });
 
 const PAGES = [
   'README.md',

@@ -1,10 +1,13 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { loadModel, type Model } from '../../lib/index.js';
 import { modelFile, root } from '../files.js';
 import { runScript } from './run.js';
+
+// Programs are started one after another, which a busy machine may take its time over.
+vi.setConfig({ testTimeout: 300_000 });
 
 const INSTRUCT = modelFile('tiny-f32');
 const BASE = modelFile('tiny_base-f32');

@@ -74,9 +74,11 @@ describe.each([
 
   const questions = cases.filter((golden) => golden.question() !== undefined);
   test.each(questions)('$name: the same through a chat', async (golden) => {
-    const question = golden.question() ?? '';
-    await expectAnswer(model.chat().stream(question, { maxTokens: golden.json.greedy_ids.length }), golden);
-    expect(addon.prompts.at(-1)?.tokens).toEqual(golden.promptTokens(IMAGE_TOKEN));
+    for (const question of [golden.question(), golden.question('\n')]) {
+      const stream = model.chat().stream(question ?? '', { maxTokens: golden.json.greedy_ids.length });
+      await expectAnswer(stream, golden);
+      expect(addon.prompts.at(-1)?.tokens).toEqual(golden.promptTokens(IMAGE_TOKEN));
+    }
   });
 });
 

@@ -75,14 +75,17 @@ export class GoldenCase {
     return this.#withPictures(this.json.prompt);
   }
 
-  /** What a user of `chat()` asks; undefined if the prompt has no single turn or joins a picture to its text as a chat does not. */
-  question(): Content | undefined {
+  /**
+   * What a user of `chat()` asks, with or without the newline that a chat puts after a picture; undefined if the prompt is not a
+   * single turn, or has something else after a picture.
+   */
+  question(newline: '\n' | '' = ''): Content | undefined {
     const { prompt } = this.json;
     const start = CHAT_START.exec(prompt)?.[0];
     if (start === undefined || !prompt.endsWith(CHAT_END)) return undefined;
     const question = prompt.slice(start.length, -CHAT_END.length);
     if (question.includes('<|') || /<image>\S/.test(question)) return undefined;
-    return this.#withPictures(question);
+    return this.#withPictures(question.replaceAll('<image>\n', `<image>${newline}`));
   }
 
   /** `prompt_ids` with -1-k for the k-th `<image>`. */

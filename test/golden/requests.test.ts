@@ -8,7 +8,7 @@ import { modelFile } from '../files.js';
 import { expectNoUnhandledRejections } from '../unit/rejections.js';
 import { type GoldenCase, goldenCases } from './golden-case.js';
 import { RecordingAddon } from './recording-addon.js';
-import { expectClose, F32 } from './tolerance.js';
+import { expectClose, F16, F32 } from './tolerance.js';
 
 expectNoUnhandledRejections();
 
@@ -74,6 +74,25 @@ describe('requests at the same time', () => {
       expect(encoded).toEqual(fromFiles);
     }
   });
+});
+
+test('a JPEG file is decoded as the reference does, to a level or two', async () => {
+  const jpeg = golden('05_large_jpeg');
+  const model = await loadModel(modelFile('tiny-f32'), { threads: 1 });
+  const { embeddings } = await model.encodeImage(jpeg.pictureFile(0));
+  expectClose(embeddings, jpeg.floats('vision_tokens'), F16.vision);
+  await model.dispose();
+});
+
+test('the number of threads changes no bit', async () => {
+  const results = [1, 2].map(async (threads) => {
+    const model = await loadModel(modelFile('tiny-f32'), { threads });
+    const { logits } = await model.logits('the narrow harbour');
+    await model.dispose();
+    return logits;
+  });
+  const [one, two] = await Promise.all(results);
+  expect(two).toEqual(one);
 });
 
 describe('few-shot with the base model', () => {

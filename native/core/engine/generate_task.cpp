@@ -1,6 +1,6 @@
 #include "engine/generate_task.h"
 
-#include "base/clock.h"
+#include "base/pace.h"
 
 namespace xgenmm {
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "base/pace.h"
 #include "ggml/device.h"
 #include "gguf/config.h"
 #include "text/kv_cache.h"
@@ -42,6 +43,8 @@ class Model {
   const Device& device() const { return device_; }
   Phi3& text() { return *text_; }
   KvCache& kv_cache() { return *kv_cache_; }
+  // Unit: one position of a prompt.
+  Pace& prefill_pace() { return prefill_pace_; }
   // nullptr for a text-only model.
   ImageEncoder* vision() { return vision_.get(); }
   const ImageEncoder* vision() const { return vision_.get(); }
@@ -54,6 +57,7 @@ class Model {
   std::unique_ptr<Phi3> text_;
   std::unique_ptr<ImageEncoder> vision_;
   std::unique_ptr<KvCache> kv_cache_;
+  Pace prefill_pace_;
   int context_size_;
   ggml_type kv_type_;
 };

@@ -2,17 +2,18 @@
 
 #include <algorithm>
 
-#include "base/clock.h"
 #include "base/error.h"
+#include "base/pace.h"
 
 namespace xgenmm {
 
 namespace {
 
-// A chunk's time when other requests wait for their turn, and the chunk that measures how many
-// positions that is.
+// About how long a chunk may take, alone and when other requests wait for their turn; and the
+// fewest positions that are worth a pass over the weights.
+constexpr double kChunkMs = 1000;
 constexpr double kSharedChunkMs = 200;
-constexpr int kFirstSharedChunk = 16;
+constexpr int kLeastChunk = 16;
 
 }  // namespace
 
@@ -52,14 +53,9 @@ Sequence::Progress Sequence::prefill(Model& model, bool alone, int keep,
                                      std::vector<float>& logits) {
   if (slot_ == nullptr && !take_slot(model, keep)) return Progress::kWaiting;
   const Stopwatch stopwatch;
-  const int remaining = prompt_->length() - slot_->length();
-  int count = Phi3::kMaxChunk;
-  if (!alone) {
-    count = position_ms_ > 0 ? static_cast<int>(std::clamp(kSharedChunkMs / position_ms_, 1.0,
-                                                           1.0 * Phi3::kMaxChunk))
-                             : kFirstSharedChunk;
-  }
-  count = std::min({count, remaining, slot_->ring()});
+  Pace& pace = model.prefill_pace();
+  int count = pace.units(alone ? kChunkMs : kSharedChunkMs, kLeastChunk, Phi3::kMaxChunk);
+  count = std::min({count, prompt_->length() - slot_->length(), slot_->ring()});
   // Wanted logits are few per graph: a chunk either ends in front of the first wanted position or
   // holds only wanted ones, except that the last position of a prompt goes with what is before it.
   const int first_wanted = keep - slot_->length();
@@ -73,7 +69,7 @@ Sequence::Progress Sequence::prefill(Model& model, bool alone, int keep,
   std::vector<float> rows;
   if (!model.text().forward(*slot_, *prompt_, count, outputs, rows)) return Progress::kMore;
   logits.insert(logits.end(), rows.begin(), rows.end());
-  position_ms_ = stopwatch.ms() / count;
+  pace.record(count, stopwatch.ms());
   return slot_->length() == prompt_->length() ? Progress::kDone : Progress::kMore;
 }
 

@@ -43,7 +43,6 @@ class Sequence {
   KvCache* cache_ = nullptr;
   KvSlot* slot_ = nullptr;
   int cached_tokens_ = 0;
-  double position_ms_ = 0;  // measured cost of one position
 };
 
 }  // namespace xgenmm

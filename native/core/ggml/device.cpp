@@ -56,8 +56,8 @@ void Device::reserve(Graph& graph) {
 }
 
 bool Device::compute(Graph& graph) {
-  // Plan anew each time: left to itself the allocator keeps an earlier graph's plan when the counts of nodes happen to
-  // agree, and our graphs are of several kinds.
+  // Plan anew each time: left to itself the allocator keeps an earlier graph's plan when the counts
+  // of nodes happen to agree, and our graphs are of several kinds.
   reserve(graph);
   if (!ggml_gallocr_alloc_graph(allocator_.get(), graph.cgraph())) {
     throw Error(ErrorCode::kOutOfMemory, "the activations of the model do not fit into memory");

@@ -3,23 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/clock.h"
+#include "base/pace.h"
 #include "image/mask.h"
 #include "image/patches.h"
 
 namespace xgenmm {
-
-namespace {
-
-// How many units of work of a measured cost fit the budget; the first step of a picture measures
-// with one.
-int units_in(double budget_ms, double unit_ms, int most) {
-  if (std::isinf(budget_ms)) return most;
-  if (unit_ms <= 0) return 1;
-  return static_cast<int>(std::clamp(budget_ms / unit_ms, 1.0, static_cast<double>(most)));
-}
-
-}  // namespace
 
 ImageEncoder::ImageEncoder(const VisionConfig& config, std::shared_ptr<const GgufFile> file,
                            Device& device)
@@ -108,7 +96,7 @@ ImageEncoder::Progress ImageEncoder::advance(double budget_ms, Taps* taps) {
 
 bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
   const Stopwatch stopwatch;
-  const int units = units_in(budget_ms, unit_ms_, tiles_ * (config_.tower.layers - layer_));
+  const int units = tower_pace_.units(budget_ms, 1, tiles_ * (config_.tower.layers - layer_));
   // Whole layers over all tiles where the budget allows it, else some tiles of one layer.
   const int tiles = std::min(units, tiles_ - tile_);
   const int layers = tile_ == 0 && units >= tiles_ ? units / tiles_ : 1;
@@ -118,7 +106,7 @@ bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
               patches_.data() + tile_values * static_cast<size_t>(tile_), taps);
   if (!device_.compute(graph)) return false;
   if (taps != nullptr) graph.collect_taps(taps);
-  unit_ms_ = stopwatch.ms() / (tiles * layers);
+  tower_pace_.record(tiles * layers, stopwatch.ms());
   result_.vision_ms += stopwatch.ms();
   tile_ += tiles;
   if (tile_ == tiles_) {
@@ -130,7 +118,7 @@ bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
 
 bool ImageEncoder::resample_step(double budget_ms, Taps* taps) {
   const Stopwatch stopwatch;
-  const int tiles = units_in(budget_ms, resample_unit_ms_, tiles_ - tile_);
+  const int tiles = resampler_pace_.units(budget_ms, 1, tiles_ - tile_);
   const size_t mask_values = mask_.size() / static_cast<size_t>(tiles_);
   const ggml_fp16_t* mask =
       mask_.empty() ? nullptr : mask_.data() + mask_values * static_cast<size_t>(tile_);
@@ -142,7 +130,7 @@ bool ImageEncoder::resample_step(double budget_ms, Taps* taps) {
   if (taps != nullptr) graph.collect_taps(taps);
   const std::vector<float> rows = Graph::read(tokens);
   result_.embeddings.insert(result_.embeddings.end(), rows.begin(), rows.end());
-  resample_unit_ms_ = stopwatch.ms() / tiles;
+  resampler_pace_.record(tiles, stopwatch.ms());
   result_.resample_ms += stopwatch.ms();
   tile_ += tiles;
   return true;

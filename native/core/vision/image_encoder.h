@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/pace.h"
 #include "ggml/device.h"
 #include "image/tiling.h"
 #include "vision/resampler.h"
@@ -66,8 +67,8 @@ class ImageEncoder {
   std::vector<ggml_fp16_t> mask_;  // [tiles, latents, patches + latents]; empty: all visible
   int layer_ = 0;  // of the tower
   int tile_ = 0;  // within the layer, then within the resampler
-  double unit_ms_ = 0;  // measured cost of one tile in one layer of the tower
-  double resample_unit_ms_ = 0;  // and of one tile in the resampler
+  Pace tower_pace_;  // unit: one tile in one layer
+  Pace resampler_pace_;  // unit: one tile
   EncodedImage result_;
 };
 
