@@ -19,10 +19,14 @@ export function build({ target = 'xgenmm', directory = 'build', definitions = {}
   };
   const run = (command, ...args) =>
     // A build's output is progress, not an answer: it goes to stderr.
-    spawnSync(process.execPath, [cmakeJs, command, '--directory', ROOT, '--out', join(ROOT, directory), ...args], {
-      cwd: ROOT,
-      stdio: ['ignore', 2, 2],
-    }).status === 0;
+    spawnSync(
+      process.execPath,
+      [cmakeJs, command, '--directory', ROOT, '--out', join(ROOT, directory), ...args],
+      {
+        cwd: ROOT,
+        stdio: ['ignore', 2, 2],
+      },
+    ).status === 0;
   const definitionsFor = Object.entries(all).map(([name, value]) => `--CD${name}=${value}`);
   // `build` alone would keep the definitions of an earlier configuration.
   const built =

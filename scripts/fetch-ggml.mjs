@@ -7,7 +7,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const PACKAGE = 'node-llama-cpp@3.22.1';
-const TARBALL_SHA512 = 'bltIipuWmc123H7tMIgDGKSsSrhmhlQYeVUC48XTjVW7XGJJiJJyCdlTMzQ/LiWoPkGDpcL4FviDpgw7qfTiDw==';
+const TARBALL_SHA512 =
+  'bltIipuWmc123H7tMIgDGKSsSrhmhlQYeVUC48XTjVW7XGJJiJJyCdlTMzQ/LiWoPkGDpcL4FviDpgw7qfTiDw==';
 const VENDOR = join(dirname(dirname(fileURLToPath(import.meta.url))), 'vendor');
 
 /** The folder of ggml's source: GGML_SOURCE_DIR, or vendor/ggml, fetched when it is not there. */
@@ -15,7 +16,9 @@ export function ggmlSource() {
   const override = process.env.GGML_SOURCE_DIR;
   if (override) {
     if (!existsSync(join(override, 'CMakeLists.txt'))) {
-      throw new Error(`GGML_SOURCE_DIR must be ggml's source folder, but "${override}" holds no CMakeLists.txt`);
+      throw new Error(
+        `GGML_SOURCE_DIR must be ggml's source folder, but "${override}" holds no CMakeLists.txt`,
+      );
     }
     return override;
   }
@@ -28,7 +31,8 @@ function fetch() {
   process.stderr.write(`Fetching ggml's source (${PACKAGE}) from the npm registry\n`);
   mkdirSync(VENDOR, { recursive: true });
   const work = mkdtempSync(join(VENDOR, 'fetch-'));
-  const run = (command, args) => execFileSync(command, args, { cwd: work, stdio: ['ignore', 'pipe', 'inherit'] });
+  const run = (command, args) =>
+    execFileSync(command, args, { cwd: work, stdio: ['ignore', 'pipe', 'inherit'] });
   try {
     npm(['pack', PACKAGE, '--silent', '--ignore-scripts'], work);
     const tarball = join(work, `${PACKAGE.replace('@', '-')}.tgz`);

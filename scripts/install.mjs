@@ -20,7 +20,9 @@ if (process.env.npm_config_build_from_source || !prebuildLoads()) {
     const { build } = await import('./build-addon.mjs');
     build();
   } catch (error) {
-    console.error(`xgen-mm: no prebuilt binary fits this machine and building from source failed: ${error.message}`);
+    console.error(
+      `xgen-mm: no prebuilt binary fits this machine and building from source failed: ${error.message}`,
+    );
     process.exit(1);
   }
 }

@@ -35,7 +35,8 @@ class Listener {
   }
   void wait_for_text(RequestId request) {
     std::unique_lock<std::mutex> lock(mutex_);
-    CHECK(changed_.wait_for(lock, std::chrono::seconds(60), [&] { return !events_[request].empty(); }));
+    CHECK(changed_.wait_for(lock, std::chrono::seconds(60),
+                            [&] { return !events_[request].empty(); }));
   }
   int ends(RequestId request) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -67,8 +68,11 @@ GenerateRequest generate(std::vector<int32_t> tokens, int max_tokens) {
 }
 
 Picture picture(int width, int height) {
-  Picture picture{width, height, std::vector<uint8_t>(static_cast<size_t>(width) * static_cast<size_t>(height) * 3)};
-  for (size_t i = 0; i < picture.rgb.size(); ++i) picture.rgb[i] = static_cast<uint8_t>(i * 7 + i / 100);
+  Picture picture{
+      width, height,
+      std::vector<uint8_t>(static_cast<size_t>(width) * static_cast<size_t>(height) * 3)};
+  for (size_t i = 0; i < picture.rgb.size(); ++i)
+    picture.rgb[i] = static_cast<uint8_t>(i * 7 + i / 100);
   return picture;
 }
 
@@ -91,7 +95,8 @@ TEST(engine_reports_what_cannot_be_loaded) {
 }
 
 TEST(engine_answers_together_as_alone) {
-  const std::vector<std::vector<int32_t>> prompts = {{5, 6, 7}, {300, 20, 9, 41, 77}, {100}, {5, 6, 8}, {610, 33}};
+  const std::vector<std::vector<int32_t>> prompts = {
+      {5, 6, 7}, {300, 20, 9, 41, 77}, {100}, {5, 6, 8}, {610, 33}};
   std::vector<std::vector<int32_t>> alone;
   for (const auto& prompt : prompts) {
     Listener listener;
@@ -103,9 +108,11 @@ TEST(engine_answers_together_as_alone) {
   Engine engine(tiny(), listener.sink());
   // Twice: the second time over warm slots.
   for (const RequestId base : {1u, 100u}) {
-    for (size_t i = 0; i < prompts.size(); ++i) engine.submit(base + static_cast<RequestId>(i), generate(prompts[i], 30));
+    for (size_t i = 0; i < prompts.size(); ++i)
+      engine.submit(base + static_cast<RequestId>(i), generate(prompts[i], 30));
     engine.submit(base + 50, EncodeRequest{picture(100, 60), ImageMode::kAnyres});
-    for (size_t i = 0; i < prompts.size(); ++i) CHECK_EQ(generated(listener, base + static_cast<RequestId>(i)), alone[i]);
+    for (size_t i = 0; i < prompts.size(); ++i)
+      CHECK_EQ(generated(listener, base + static_cast<RequestId>(i)), alone[i]);
     CHECK_EQ(std::get<event::Encoded>(listener.wait(base + 50).body).image.tokens, 24);
   }
 }
@@ -152,7 +159,8 @@ TEST(engine_logits_are_the_same_in_all_ways) {
     const auto some = std::get<event::Logits>(listener.wait(request).body).logits;
     const size_t rows = static_cast<size_t>(std::min(last, 200));
     CHECK_EQ(some.size(), rows * 615);
-    CHECK(std::equal(some.begin(), some.end(), all.end() - static_cast<std::ptrdiff_t>(rows * 615)));
+    CHECK(
+        std::equal(some.begin(), some.end(), all.end() - static_cast<std::ptrdiff_t>(rows * 615)));
   }
 }
 
@@ -163,10 +171,12 @@ TEST(engine_cancels_at_every_stage) {
   engine.submit(2, generate({7, 8}, 5));  // waits for the only slot
   listener.wait_for_text(1);
   engine.cancel(2);
-  CHECK(std::get<event::Generated>(listener.wait(2).body).reason == event::FinishReason::kCancelled);
+  CHECK(std::get<event::Generated>(listener.wait(2).body).reason ==
+        event::FinishReason::kCancelled);
   engine.cancel(1);
   const auto answer = std::get<event::Generated>(listener.wait(1).body);
-  CHECK(answer.reason == event::FinishReason::kCancelled || answer.reason == event::FinishReason::kStop);
+  CHECK(answer.reason == event::FinishReason::kCancelled ||
+        answer.reason == event::FinishReason::kStop);
   engine.submit(3, EncodeRequest{picture(200, 100), ImageMode::kAnyres});
   engine.cancel(3);
   listener.wait(3);

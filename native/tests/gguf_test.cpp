@@ -34,7 +34,8 @@ class Bytes {
   Bytes& key_u32(const std::string& key, uint32_t value) {
     return text(key).number<uint32_t>(GGUF_TYPE_UINT32).number(value);
   }
-  Bytes& tensor(const std::string& name, std::vector<uint64_t> shape, uint32_t type, uint64_t offset) {
+  Bytes& tensor(const std::string& name, std::vector<uint64_t> shape, uint32_t type,
+                uint64_t offset) {
     text(name).number(static_cast<uint32_t>(shape.size()));
     for (const uint64_t extent : shape) number(extent);
     return number(type).number(offset);
@@ -55,9 +56,11 @@ class TemporaryFile {
   explicit TemporaryFile(const std::string& bytes) {
     static int count = 0;
     path_ = (std::filesystem::temp_directory_path() /
-             ("xgenmm-test-" + std::to_string(std::random_device{}()) + "-" + std::to_string(count++) + ".gguf"))
+             ("xgenmm-test-" + std::to_string(std::random_device{}()) + "-" +
+              std::to_string(count++) + ".gguf"))
                 .string();
-    std::ofstream(path_, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    std::ofstream(path_, std::ios::binary)
+        .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   }
   ~TemporaryFile() { std::filesystem::remove(path_); }
   const std::string& path() const { return path_; }
@@ -93,10 +96,17 @@ TEST(gguf_values) {
   check_refused(Bytes().header(0, 2).key_u32("a", 1).key_u32("a", 2));
   check_refused(Bytes().header(0, 1).number(UINT64_MAX).pad(1, 16));
   check_refused(Bytes().header(0, 1).text("a").number<uint32_t>(GGUF_TYPE_COUNT).pad(1, 16));
-  check_refused(Bytes().header(0, 1).text("a").number<uint32_t>(GGUF_TYPE_STRING).number(uint64_t{1} << 40));
-  for (const uint32_t type : {GGUF_TYPE_UINT8, GGUF_TYPE_FLOAT64, GGUF_TYPE_STRING, GGUF_TYPE_ARRAY}) {
-    check_refused(
-        Bytes().header(0, 1).text("a").number<uint32_t>(GGUF_TYPE_ARRAY).number(type).number(UINT64_MAX).pad(1, 16));
+  check_refused(
+      Bytes().header(0, 1).text("a").number<uint32_t>(GGUF_TYPE_STRING).number(uint64_t{1} << 40));
+  for (const uint32_t type :
+       {GGUF_TYPE_UINT8, GGUF_TYPE_FLOAT64, GGUF_TYPE_STRING, GGUF_TYPE_ARRAY}) {
+    check_refused(Bytes()
+                      .header(0, 1)
+                      .text("a")
+                      .number<uint32_t>(GGUF_TYPE_ARRAY)
+                      .number(type)
+                      .number(UINT64_MAX)
+                      .pad(1, 16));
   }
 }
 
@@ -129,7 +139,8 @@ TEST(gguf_getters_refuse_other_types) {
 }
 
 TEST(gguf_tensors) {
-  const auto one = [](const std::string& name, std::vector<uint64_t> shape, uint32_t type, uint64_t offset) {
+  const auto one = [](const std::string& name, std::vector<uint64_t> shape, uint32_t type,
+                      uint64_t offset) {
     return Bytes().header(1, 0).tensor(name, std::move(shape), type, offset).pad(32, 256);
   };
   const TemporaryFile good(one("t", {8, 8}, GGML_TYPE_F32, 0).get());
@@ -148,15 +159,22 @@ TEST(gguf_tensors) {
   check_refused(one("t", {8, 8}, GGML_TYPE_Q8_0, 0));
   check_refused(one("", {8, 8}, GGML_TYPE_F32, 0));
   check_refused(one(std::string(64, 'x'), {8, 8}, GGML_TYPE_F32, 0));
-  check_refused(
-      Bytes().header(2, 0).tensor("t", {8}, GGML_TYPE_F32, 0).tensor("t", {8}, GGML_TYPE_F32, 32).pad(32, 64));
+  check_refused(Bytes()
+                    .header(2, 0)
+                    .tensor("t", {8}, GGML_TYPE_F32, 0)
+                    .tensor("t", {8}, GGML_TYPE_F32, 32)
+                    .pad(32, 64));
   for (const uint32_t alignment : {0u, 1u, 16u, 33u, 1u << 31}) {
-    check_refused(
-        Bytes().header(1, 1).key_u32("general.alignment", alignment).tensor("t", {8}, GGML_TYPE_F32, 0).pad(32, 64));
+    check_refused(Bytes()
+                      .header(1, 1)
+                      .key_u32("general.alignment", alignment)
+                      .tensor("t", {8}, GGML_TYPE_F32, 0)
+                      .pad(32, 64));
   }
 }
 
-// Every truncation and many flipped bytes of a real file load or are refused with a code; the sanitizers watch.
+// Every truncation and many flipped bytes of a real file load or are refused with a code; the
+// sanitizers watch.
 TEST(gguf_mutations) {
   const std::string bytes = read_bytes(model_path("tiny-f16.gguf"));
   // Everything in front of the tensor data matters most; it takes some 50 KiB.

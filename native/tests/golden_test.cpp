@@ -66,11 +66,15 @@ class GoldenCase {
 
  private:
   bool has(const std::string& name) const { return reference_.count(name) != 0; }
-  std::vector<float> floats(const std::string& name) const { return reference_.at(name).values<float>(); }
+  std::vector<float> floats(const std::string& name) const {
+    return reference_.at(name).values<float>();
+  }
 
   ImageMode mode() const {
     const std::string name = json_["image_mode"];
-    return name == "anyres" ? ImageMode::kAnyres : name == "pad" ? ImageMode::kPad : ImageMode::kSquash;
+    return name == "anyres" ? ImageMode::kAnyres
+           : name == "pad"  ? ImageMode::kPad
+                            : ImageMode::kSquash;
   }
 
   Picture picture(size_t k) const {
@@ -82,7 +86,8 @@ class GoldenCase {
     } else {
       std::string name = folder_;
       std::replace(name.begin(), name.end(), '/', '-');
-      const std::string ppm = read_bytes(model_path("pictures/" + name + "-image_" + std::to_string(k) + ".ppm"));
+      const std::string ppm =
+          read_bytes(model_path("pictures/" + name + "-image_" + std::to_string(k) + ".ppm"));
       const size_t header = ppm.find('\n') + 1;
       picture.rgb.assign(ppm.begin() + static_cast<std::ptrdiff_t>(header), ppm.end());
     }
@@ -99,7 +104,8 @@ class GoldenCase {
       const Tiles made = make_tiles(image, mode(), config.tower.tile, config.canvases);
       tiles.insert(tiles.end(), made.pixels.begin(), made.pixels.end());
       if (made.columns > 0) {
-        const auto mask = tile_masks(image.width, image.height, made.columns, made.rows, config.tower.grid());
+        const auto mask =
+            tile_masks(image.width, image.height, made.columns, made.rows, config.tower.grid());
         masks.insert(masks.end(), mask.begin(), mask.end());
       }
       ImageEncoder& encoder = *model_.vision();
@@ -113,7 +119,8 @@ class GoldenCase {
     if (images_.empty()) return;
     if (has("tiles_u8")) CHECK(tiles == reference_.at("tiles_u8").values<uint8_t>());
     if (has("resampler_mask")) CHECK(masks == reference_.at("resampler_mask").values<uint8_t>());
-    const auto compare = [&](const std::string& tap, const std::string& name, double tolerance, double& worst) {
+    const auto compare = [&](const std::string& tap, const std::string& name, double tolerance,
+                             double& worst) {
       if (!has(name)) return;
       const double error = largest_difference(taps.at(tap), floats(name));
       worst = std::max(worst, error);
@@ -124,18 +131,21 @@ class GoldenCase {
     compare("resampler_in", "resampler_in", tolerance_.vision, other);
     compare("vision_tokens", "vision_tokens", tolerance_.vision, errors_.vision_tokens);
     for (int i = 0; i <= config.tower.layers; ++i) {
-      compare("vit." + std::to_string(i), "debug.vit." + std::to_string(i), tolerance_.vision, other);
+      compare("vit." + std::to_string(i), "debug.vit." + std::to_string(i), tolerance_.vision,
+              other);
     }
     for (int i = 0; i < config.resampler.layers; ++i) {
-      compare("resampler." + std::to_string(i), "debug.resampler." + std::to_string(i), tolerance_.vision, other);
+      compare("resampler." + std::to_string(i), "debug.resampler." + std::to_string(i),
+              tolerance_.vision, other);
     }
   }
 
   void build_prompt() {
-    const std::vector<int32_t> ids =
-        model_.tokenizer().encode({{Segment::Kind::kText, json_["prompt"].get<std::string>()}}, true, false);
+    const std::vector<int32_t> ids = model_.tokenizer().encode(
+        {{Segment::Kind::kText, json_["prompt"].get<std::string>()}}, true, false);
     CHECK_EQ(ids, reference_.at("prompt_ids").values<int32_t>());
-    // A raw prompt's <image> tokens become pictures, as the demos do; in style "span" the placeholders behind go too.
+    // A raw prompt's <image> tokens become pictures, as the demos do; in style "span" the
+    // placeholders behind go too.
     const bool span = json_["image_replaces"] == "span";
     std::vector<int32_t> tokens;
     size_t image = 0;
@@ -194,8 +204,10 @@ class GoldenCase {
       const std::string name = "llm." + std::to_string(i);
       CHECK_NEAR(largest_difference(taps.at(name), floats("debug." + name)), 0, tolerance_.hidden);
     }
-    CHECK_EQ(taps.at("hidden").size(), static_cast<size_t>(prompt_->length()) * static_cast<size_t>(width));
-    CHECK_NEAR(largest_difference(taps.at("hidden"), floats("debug.final_hidden")), 0, tolerance_.hidden);
+    CHECK_EQ(taps.at("hidden").size(),
+             static_cast<size_t>(prompt_->length()) * static_cast<size_t>(width));
+    CHECK_NEAR(largest_difference(taps.at("hidden"), floats("debug.final_hidden")), 0,
+               tolerance_.hidden);
   }
 
   void check_greedy(float penalty, const std::string& key) {
@@ -252,20 +264,40 @@ void run_cases(const std::string& folder, const std::string& file, const Toleran
       throw std::runtime_error(path + " on " + file + ": " + failure.what());
     }
   }
-  std::fprintf(stderr, "%-20s vit_out %.1e  vision_tokens %.1e  hidden %.1e  logits %.1e\n", file.c_str(),
-               errors.vit_out, errors.vision_tokens, errors.hidden, errors.logits);
+  std::fprintf(stderr, "%-20s vit_out %.1e  vision_tokens %.1e  hidden %.1e  logits %.1e\n",
+               file.c_str(), errors.vit_out, errors.vision_tokens, errors.hidden, errors.logits);
 }
 
-TEST(golden_tiny_f32) { run_cases("cases", "tiny-f32.gguf", kF32); }
-TEST(golden_tiny_f16) { run_cases("cases", "tiny-f16.gguf", kF16); }
-TEST(golden_tiny_bf16) { run_cases("cases", "tiny-bf16.gguf", kBf16); }
-TEST(golden_tiny_f32_checkpoint_f32) { run_cases("cases", "tiny_f32-f32.gguf", kF32); }
-TEST(golden_tiny_f32_checkpoint_f16) { run_cases("cases", "tiny_f32-f16.gguf", kF16); }
-TEST(golden_tokenizer_json_f32) { run_cases("cases", "tiny_json-f32.gguf", kF32); }
-TEST(golden_wide_f32) { run_cases("wide/cases/wide", "wide-f32.gguf", kF32); }
-TEST(golden_wide_f16) { run_cases("wide/cases/wide", "wide-f16.gguf", kF16); }
-TEST(golden_wide_gqa_f32) { run_cases("wide/cases/wide-gqa", "wide-gqa-f32.gguf", kF32); }
-TEST(golden_wide_gqa_f16) { run_cases("wide/cases/wide-gqa", "wide-gqa-f16.gguf", kF16); }
+TEST(golden_tiny_f32) {
+  run_cases("cases", "tiny-f32.gguf", kF32);
+}
+TEST(golden_tiny_f16) {
+  run_cases("cases", "tiny-f16.gguf", kF16);
+}
+TEST(golden_tiny_bf16) {
+  run_cases("cases", "tiny-bf16.gguf", kBf16);
+}
+TEST(golden_tiny_f32_checkpoint_f32) {
+  run_cases("cases", "tiny_f32-f32.gguf", kF32);
+}
+TEST(golden_tiny_f32_checkpoint_f16) {
+  run_cases("cases", "tiny_f32-f16.gguf", kF16);
+}
+TEST(golden_tokenizer_json_f32) {
+  run_cases("cases", "tiny_json-f32.gguf", kF32);
+}
+TEST(golden_wide_f32) {
+  run_cases("wide/cases/wide", "wide-f32.gguf", kF32);
+}
+TEST(golden_wide_f16) {
+  run_cases("wide/cases/wide", "wide-f16.gguf", kF16);
+}
+TEST(golden_wide_gqa_f32) {
+  run_cases("wide/cases/wide-gqa", "wide-gqa-f32.gguf", kF32);
+}
+TEST(golden_wide_gqa_f16) {
+  run_cases("wide/cases/wide-gqa", "wide-gqa-f16.gguf", kF16);
+}
 
 }  // namespace
 }  // namespace xgenmm::test

@@ -37,7 +37,8 @@ class Ring {
   Prompt prompt(int length, uint32_t seed) const {
     std::mt19937 random(seed);
     std::vector<int32_t> tokens(static_cast<size_t>(length));
-    for (int32_t& token : tokens) token = static_cast<int32_t>(random() % static_cast<uint32_t>(config_.vocab_size));
+    for (int32_t& token : tokens)
+      token = static_cast<int32_t>(random() % static_cast<uint32_t>(config_.vocab_size));
     return {tokens, {}, config_.vocab_size};
   }
   const TextConfig& config() const { return config_; }
@@ -78,8 +79,9 @@ TEST(phi3_threads_change_nothing) {
 
 // A ring of 256 rows against one that holds the whole sequence.
 TEST(phi3_wrapped_ring_equals_long_ring) {
-  for (const auto& [file, type] : {std::pair{"tiny-f32.gguf", GGML_TYPE_F32}, std::pair{"tiny-f16.gguf", GGML_TYPE_F16},
-                                   std::pair{"wide-f16.gguf", GGML_TYPE_Q8_0}}) {
+  for (const auto& [file, type] :
+       {std::pair{"tiny-f32.gguf", GGML_TYPE_F32}, std::pair{"tiny-f16.gguf", GGML_TYPE_F16},
+        std::pair{"wide-f16.gguf", GGML_TYPE_Q8_0}}) {
     Ring long_ring(file, type, 1024, 1024);
     Ring short_ring(file, type, 1024, 64);
     CHECK_EQ(long_ring.cache().front().ring(), 1024);
@@ -90,7 +92,8 @@ TEST(phi3_wrapped_ring_equals_long_ring) {
       const std::vector<float> wrapped = short_ring.run(prompt, chunks);
       // Rows stand in another order, so sums do too.
       double worst = 0;
-      for (size_t i = 0; i < expected.size(); ++i) worst = std::max(worst, std::abs(double{wrapped[i]} - expected[i]));
+      for (size_t i = 0; i < expected.size(); ++i)
+        worst = std::max(worst, std::abs(double{wrapped[i]} - expected[i]));
       CHECK(worst < (type == GGML_TYPE_F32 ? 2e-4 : 0.05));
     }
   }

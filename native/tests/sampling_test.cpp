@@ -38,7 +38,8 @@ TEST(sampler_follows_the_distribution) {
       ++counts[sampler.sample(copy)];
     }
     double weights[3], total = 0;
-    for (int i = 0; i < 3; ++i) total += weights[i] = std::pow(std::exp(double{logits[i]}), 1 / temperature);
+    for (int i = 0; i < 3; ++i)
+      total += weights[i] = std::pow(std::exp(double{logits[i]}), 1 / temperature);
     for (int i = 0; i < 3; ++i) CHECK_NEAR(counts[i] / double{draws}, weights[i] / total, 0.01);
   }
 }
@@ -60,7 +61,8 @@ TEST(sampler_repeats_with_its_seed) {
 TEST(sampler_survives_broken_logits) {
   const float infinity = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const auto& broken : std::vector<std::vector<float>>{{nan, nan, nan}, {infinity, infinity}, {-infinity, 1, nan}}) {
+  for (const auto& broken : std::vector<std::vector<float>>{
+           {nan, nan, nan}, {infinity, infinity}, {-infinity, 1, nan}}) {
     Sampler sampler({0.7f, 1.3f, 3});
     for (int i = 0; i < 10; ++i) {
       std::vector<float> logits = broken;
@@ -71,7 +73,8 @@ TEST(sampler_survives_broken_logits) {
 }
 
 // What is shown for pieces, in one string per push, then what is left.
-std::vector<std::string> shown(const std::vector<std::string>& stops, const std::vector<std::string>& pieces) {
+std::vector<std::string> shown(const std::vector<std::string>& stops,
+                               const std::vector<std::string>& pieces) {
   StopStrings stop(stops);
   std::vector<std::string> out;
   for (const std::string& piece : pieces) out.push_back(stop.push(piece));
