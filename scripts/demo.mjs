@@ -12,11 +12,6 @@ const DEMOS = [
 
 const print = (line = '') => process.stdout.write(`${line}\n`);
 const ms = (time) => `${time.toFixed(time < 10 ? 1 : 0)} ms`;
-/** Noise may hold anything: nothing in it shall move a terminal's cursor or turn its writing direction. */
-const visible = (text) =>
-  text.replace(/[\p{Control}\p{Format}\p{Line_Separator}\p{Paragraph_Separator}]/gu, (character) => {
-    return `\\u{${character.codePointAt(0).toString(16)}}`;
-  });
 
 if (!existsSync(join(root, 'dist', 'index.js'))) {
   process.stderr.write('The demo needs the package to be built first: run `npm ci`, then `npm run demo`.\n');
@@ -24,6 +19,7 @@ if (!existsSync(join(root, 'dist', 'index.js'))) {
 }
 const { loadModel } = await import('../dist/index.js');
 const { convert } = await import('../dist/convert/convert.js');
+const { visible } = await import('../dist/cli/visible.js');
 
 print('xgen-mm: three pictures, three questions');
 print();

@@ -5,6 +5,7 @@ import type { Content } from '../content.js';
 import { loadModel } from '../load.js';
 import type { Model } from '../model.js';
 import type { AnswerStream } from '../stream.js';
+import { visible } from './visible.js';
 
 interface AskOptions {
   image?: string[];
@@ -102,7 +103,7 @@ async function answer(model: Model, prompt: string, options: AskOptions, signal:
 async function print(stream: AnswerStream, status: { clear(): void }): Promise<void> {
   for await (const piece of stream) {
     status.clear();
-    process.stdout.write(piece);
+    process.stdout.write(process.stdout.isTTY ? visible(piece) : piece);
   }
   process.stdout.write('\n');
 }

@@ -11,6 +11,10 @@ namespace {
 
 constexpr int kMaxDefaultThreads = 16;
 
+// ggml's threads meet after every node and spin until the last has come, which takes milliseconds
+// when the system has given its core to something else: too long to wait for nodes of microseconds.
+constexpr double kWorthThreads = 500e3;
+
 // ggml speaks on stderr of its own accord; what matters reaches the user as an Error.
 void silence_ggml() {
   static const bool once = [] {
@@ -30,10 +34,10 @@ Device::Device(int threads) : threads_(threads > 0 ? threads : default_threads()
   silence_ggml();
   backend_.reset(ggml_backend_cpu_init());
   ggml_threadpool_params params = ggml_threadpool_params_default(threads_);
+  params.poll = 0;  // between graphs the threads sleep
   pool_.reset(ggml_threadpool_new(&params));
   if (!backend_ || !pool_)
     throw Error(ErrorCode::kDeviceUnavailable, "the CPU backend could not be started");
-  ggml_backend_cpu_set_n_threads(backend_.get(), threads_);
   ggml_backend_cpu_set_threadpool(backend_.get(), pool_.get());
   ggml_backend_cpu_set_abort_callback(
       backend_.get(),
@@ -66,6 +70,8 @@ bool Device::compute(Graph& graph) {
   // The reference attention visits keys one by one, whatever the number of queries and threads:
   // neither batching nor chunking changes a result.
   ggml_backend_cpu_set_use_ref(backend_.get(), graph.invariant());
+  const bool threaded = graph.work_per_node() >= kWorthThreads;
+  ggml_backend_cpu_set_n_threads(backend_.get(), threaded ? threads_ : 1);
   const ggml_status status = ggml_backend_graph_compute(backend_.get(), graph.cgraph());
   if (status == GGML_STATUS_ABORTED) return false;
   if (status != GGML_STATUS_SUCCESS) {

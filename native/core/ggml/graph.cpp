@@ -27,6 +27,17 @@ Graph::Graph(size_t nodes, bool invariant) : invariant_(invariant) {
   cgraph_ = ggml_new_graph_custom(context_.get(), nodes, false);
 }
 
+double Graph::work_per_node() const {
+  const int nodes = ggml_graph_n_nodes(cgraph_);
+  double work = 0;
+  for (int i = 0; i < nodes; ++i) {
+    const ggml_tensor* node = ggml_graph_node(cgraph_, i);
+    if (node->op != GGML_OP_MUL_MAT) continue;
+    work += static_cast<double>(ggml_nelements(node)) * static_cast<double>(node->src[0]->ne[0]);
+  }
+  return work / nodes;
+}
+
 ggml_tensor* Graph::input(ggml_type type, std::initializer_list<int64_t> shape, const void* data) {
   ggml_tensor* tensor =
       ggml_new_tensor(context(), type, static_cast<int>(shape.size()), shape.begin());

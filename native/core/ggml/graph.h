@@ -24,6 +24,8 @@ class Graph {
   ggml_context* context() const { return context_.get(); }
   ggml_cgraph* cgraph() const { return cgraph_; }
   bool invariant() const { return invariant_; }
+  // Multiplications of the matrix products, divided by the number of nodes: whether threads pay.
+  double work_per_node() const;
 
   // data must stay alive until the graph has been computed; nullptr in a graph that is only
   // reserved.
