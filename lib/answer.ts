@@ -95,7 +95,7 @@ export async function generateAnswer(
 
 function toNative(options: GenerateOptions, contextSize: number): NativeGenerateOptions {
   return {
-    maxTokens: options.maxTokens ?? contextSize,
+    maxTokens: Math.min(options.maxTokens ?? contextSize, contextSize),
     temperature: options.temperature ?? 0,
     repetitionPenalty: options.repetitionPenalty ?? 1,
     seed: options.seed === undefined ? randomSeed() : BigInt(options.seed),

@@ -1,10 +1,4 @@
-import {
-  checkImageInput,
-  IMAGE_RULES,
-  type ImageInput,
-  type ImageOptions,
-  remoteImageError,
-} from './image.js';
+import { IMAGE_RULES, type ImageInput, type ImageOptions, remoteImageError, takeImage } from './image.js';
 import type { NativeSegment } from './native.js';
 import { checkOptions, invalid } from './options.js';
 
@@ -82,8 +76,8 @@ function parseItem(item: unknown, name: string): Part {
 }
 
 function parseImagePart({ image, ...options }: ImagePart, name: string): Part {
-  checkImageInput(image, `image in ${name}`);
-  return { kind: 'image', image, options: checkOptions<ImageOptions>(options, IMAGE_RULES, name) };
+  const taken = takeImage(image, `image in ${name}`);
+  return { kind: 'image', image: taken, options: checkOptions<ImageOptions>(options, IMAGE_RULES, name) };
 }
 
 function parseOpenAiPart(part: OpenAiTextPart | OpenAiImagePart, name: string): Part {

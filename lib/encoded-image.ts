@@ -1,6 +1,14 @@
+import { onAbort } from './abort.js';
 import type { Engine } from './engine.js';
 import { XgenmmError } from './errors.js';
-import { decodeImage, type ImageInput, type ImageMode, type ImageOptions, measureImage } from './image.js';
+import {
+  decodeImage,
+  type ImageInput,
+  type ImageMode,
+  type ImageOptions,
+  isSharp,
+  measureImage,
+} from './image.js';
 import { invalid } from './options.js';
 
 /** A picture as the language model sees it: plain data, usable in any prompt of a model with the same weights. */
@@ -69,6 +77,20 @@ export async function encodeImage(
   };
 }
 
+/**
+ * Tokens that a picture takes, without encoding it; of a sharp instance, which only running it would measure, the least that it can
+ * take. Throws as {@link encodeImage} does.
+ */
+export async function leastImageTokens(
+  engine: Engine,
+  image: ImageInput,
+  options: ImageOptions,
+  mode: ImageMode | undefined,
+): Promise<number> {
+  if (isSharp(image)) return engine.countImageTokens(1, 1, effectiveMode(options, mode));
+  return countImageTokens(engine, image, options, mode);
+}
+
 /** Tokens that a picture takes, without encoding it. Throws as {@link encodeImage} does. */
 export async function countImageTokens(
   engine: Engine,
@@ -88,15 +110,14 @@ export async function countImageTokens(
 /** Rejects with `signal.reason` once the signal aborts; decoding cannot be stopped, so it goes on with nobody waiting. */
 async function orAborted<T>(decoding: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return decoding;
-  let abort = () => {};
+  let release = () => {};
   const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason);
+    release = onAbort(signal, () => reject(signal.reason));
   });
-  signal.addEventListener('abort', abort);
   try {
     return await Promise.race([decoding, aborted]);
   } finally {
-    signal.removeEventListener('abort', abort);
+    release();
   }
 }
 

@@ -1,3 +1,4 @@
+import { onAbort } from './abort.js';
 import { type ErrorCode, XgenmmError } from './errors.js';
 import type {
   NativeAddon,
@@ -148,6 +149,7 @@ export class Engine {
     const request = this.#nextRequest++;
     // Disposal cancels by itself, and an exception in an abort listener would have no one to catch it.
     const cancel = () => this.#disposal === undefined && this.#native?.cancel(request);
+    let release = () => {};
     try {
       return await new Promise((resolve, reject) => {
         const receive = (event: NativeEvent) => {
@@ -157,12 +159,12 @@ export class Engine {
           else onEvent?.(event);
         };
         this.#open.set(request, { receive, reject });
-        signal?.addEventListener('abort', cancel);
+        release = onAbort(signal, cancel);
         translated(() => post(request));
       });
     } finally {
       this.#open.delete(request);
-      signal?.removeEventListener('abort', cancel);
+      release();
     }
   }
 

@@ -68,17 +68,28 @@ export interface Pixels {
   height: number;
 }
 
-/** Throws ERR_XGENMM_INVALID_ARGUMENT unless `value` has the type of a picture. */
-export function checkImageInput(value: unknown, name: string): asserts value is ImageInput {
-  const isImage =
-    typeof value === 'string' ||
-    [URL, Uint8Array, ArrayBuffer, Blob].some((type) => value instanceof type) ||
-    isRawImage(value) ||
-    isSharp(value) ||
-    isEncodedImage(value);
-  if (!isImage) {
-    throw invalid(name, 'a path, URL, Buffer, Blob, raw pixels, sharp instance or EncodedImage', value);
+/**
+ * Checks that `value` has the type of a picture and takes it as it is now: what the caller does with its memory later changes nothing.
+ * Throws ERR_XGENMM_INVALID_ARGUMENT.
+ */
+export function takeImage(value: unknown, name: string): ImageInput {
+  if (typeof value === 'string' || value instanceof URL || value instanceof Blob || isSharp(value))
+    return value;
+  try {
+    if (value instanceof Uint8Array) return new Uint8Array(value);
+    if (value instanceof ArrayBuffer) return value.slice(0);
+    if (isRawImage(value)) return takeRaw(value);
+    if (isEncodedImage(value)) return { ...value, embeddings: value.embeddings.slice() };
+  } catch (error) {
+    if (error instanceof XgenmmError) throw error;
+    throw invalid(name, 'a picture whose memory is still there', value);
   }
+  throw invalid(name, 'a path, URL, Buffer, Blob, raw pixels, sharp instance or EncodedImage', value);
+}
+
+function takeRaw(image: RawImage): RawImage {
+  checkRaw(image);
+  return { ...image, data: image.data.slice() };
 }
 
 /**
@@ -100,10 +111,7 @@ export async function measureImage(
   image: UnencodedImage,
   options: ImageOptions,
 ): Promise<{ width: number; height: number }> {
-  if (isRawImage(image)) {
-    checkRaw(image);
-    return image;
-  }
+  if (isRawImage(image)) return image;
   if (isSharp(image)) return decodeImage(image, options);
   const { metadata } = await openFile(image);
   return options.orient === false ? metadata : metadata.autoOrient;
@@ -118,7 +126,6 @@ export function remoteImageError(url: string): XgenmmError {
 }
 
 async function decodeRaw(image: RawImage, options: ImageOptions): Promise<Pixels> {
-  checkRaw(image);
   const { width, height, channels } = image;
   const data = new Uint8Array(image.data.buffer, image.data.byteOffset, image.data.byteLength);
   if (channels === 3) return { data, width, height };
@@ -169,7 +176,8 @@ async function readBytes(image: string | URL | Uint8Array | ArrayBuffer | Blob) 
     if (/^https?:/i.test(location)) throw remoteImageError(location);
     return readPicture(filePath(image, 'image'));
   }
-  const bytes = new Uint8Array(image instanceof Blob ? await image.arrayBuffer() : image);
+  const memory = image instanceof Blob ? await image.arrayBuffer() : image;
+  const bytes = memory instanceof Uint8Array ? memory : new Uint8Array(memory);
   return { name: `the picture of ${bytes.length} bytes`, bytes };
 }
 
@@ -249,7 +257,7 @@ function isRawImage(value: unknown): value is RawImage {
   );
 }
 
-function isSharp(value: unknown): value is Sharp {
+export function isSharp(value: unknown): value is Sharp {
   const methods = ['clone', 'metadata', 'raw', 'toBuffer'] as const;
   return (
     typeof value === 'object' &&

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { loadAddon } from './addon.js';
 import { Caller } from './caller.js';
 import { Engine } from './engine.js';
@@ -10,10 +11,9 @@ import {
   checkOptions,
   describe,
   filePath,
+  integerBetween,
   invalid,
-  nonNegativeInteger,
   oneOf,
-  positiveInteger,
   type Rules,
   rule,
 } from './options.js';
@@ -24,7 +24,7 @@ export type ModelSource = string | URL | { text: string | URL; vision: string | 
 export interface LoadOptions {
   /** What computes; default `'auto'`, the best that there is. */
   device?: 'auto' | 'cpu' | undefined;
-  /** CPU threads; default: the engine's choice. */
+  /** CPU threads, at most four for each processor; default: one for each, at most 16. */
   threads?: number | undefined;
   /** Positions of prompt and answer together; default: the model's own context length, at most 4096. */
   contextSize?: number | undefined;
@@ -44,15 +44,19 @@ export interface LoadOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** The native core's own limit. */
+const MAX_POSITIONS = 2 ** 20;
+
 const LOAD_RULES: Rules<LoadOptions> = {
   device: rule<'auto' | 'cpu'>('a string', (value) => typeof value === 'string'),
-  threads: positiveInteger,
-  contextSize: positiveInteger,
-  maxSequences: positiveInteger,
+  // More only fight for the processors, and ggml's threads spin while they wait.
+  threads: integerBetween(1, 4 * availableParallelism()),
+  contextSize: integerBetween(1, MAX_POSITIONS),
+  maxSequences: integerBetween(1, 256),
   kvType: oneOf('auto', 'f32', 'f16', 'q8_0'),
   imageMode: oneOf<ImageMode>('anyres', 'squash', 'pad'),
   tokenizerStyle: oneOf('slow', 'fast'),
-  slidingWindow: nonNegativeInteger,
+  slidingWindow: integerBetween(0, MAX_POSITIONS),
   onProgress: rule<(fraction: number) => void>('a function', (value) => typeof value === 'function'),
   signal: abortSignal,
 };

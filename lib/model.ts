@@ -5,7 +5,7 @@ import { type Content, parseContent, textPart, toSegment } from './content.js';
 import { countImageTokens, type EncodedImage, encodeImage } from './encoded-image.js';
 import type { Engine } from './engine.js';
 import { XgenmmError } from './errors.js';
-import { checkImageInput, IMAGE_RULES, type ImageInput, type ImageMode, type ImageOptions } from './image.js';
+import { IMAGE_RULES, type ImageInput, type ImageMode, type ImageOptions, takeImage } from './image.js';
 import {
   abortSignal,
   boolean,
@@ -145,10 +145,10 @@ export class Model implements AsyncDisposable {
   encodeImage(image: ImageInput, options?: EncodeImageOptions): Promise<EncodedImage> {
     return new Caller(this.encodeImage).run(async () => {
       const { signal, ...imageOptions } = checkOptions(options, ENCODE_RULES, 'model.encodeImage()');
-      checkImageInput(image, 'image');
+      const taken = takeImage(image, 'image');
       this.#engine.assertLive();
       signal?.throwIfAborted();
-      return (await encodeImage(this.#engine, image, imageOptions, this.info.imageMode, signal)).image;
+      return (await encodeImage(this.#engine, taken, imageOptions, this.info.imageMode, signal)).image;
     });
   }
 
@@ -162,7 +162,11 @@ export class Model implements AsyncDisposable {
       } = checkOptions(options, LOGITS_RULES, 'model.logits()');
       const settings = { parseSpecial, imageMode: this.info.imageMode };
       const prompt = await buildPrompt(this.#engine, EMPTY_PROMPT, parseContent(content), settings, signal);
-      const { tokens, logits, vocabSize } = await this.#engine.computeLogits(prompt, last, signal);
+      const { tokens, logits, vocabSize } = await this.#engine.computeLogits(
+        prompt,
+        Math.min(last, this.info.contextSize),
+        signal,
+      );
       return { tokens, logits, vocabSize };
     });
   }

@@ -132,3 +132,9 @@ export interface NativeAddon {
   /** Returns at once; loading runs on the engine's thread and ends with `loaded`, `cancelled` or `error` for request 0. */
   createEngine(options: NativeLoadOptions, onEvent: (event: NativeEvent) => void): NativeEngine;
 }
+
+/** What the addon exports. */
+export interface NativeModule extends NativeAddon {
+  /** Stops and joins the threads of all engines of this environment, which say nothing more. For the end of the process. */
+  stopAll(): void;
+}

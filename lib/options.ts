@@ -22,17 +22,19 @@ export const positiveInteger = rule<number>(
   'a positive integer',
   (value) => Number.isInteger(value) && (value as number) > 0 && (value as number) < 2 ** 31,
 );
-export const nonNegativeInteger = rule<number>(
-  'an integer of at least 0',
-  (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31,
-);
+export function integerBetween(low: number, high: number): Rule<number> {
+  return rule(
+    `an integer from ${low} to ${high}`,
+    (value) => Number.isInteger(value) && (value as number) >= low && (value as number) <= high,
+  );
+}
 export const nonNegativeNumber = rule<number>(
   'a finite number of at least 0',
   (value) => Number.isFinite(value) && (value as number) >= 0,
 );
 export const positiveNumber = rule<number>(
   'a finite number above 0',
-  (value) => Number.isFinite(value) && (value as number) > 0,
+  (value) => Number.isFinite(value) && Math.fround(value as number) > 0,
 );
 export const boolean = rule<boolean>('a boolean', (value) => typeof value === 'boolean');
 export const text = rule<string>('a string', (value) => typeof value === 'string');
@@ -71,7 +73,8 @@ export function filePath(location: unknown, name: string): string {
   } catch {
     throw invalid(name, 'a file URL', String(location));
   }
-  if (typeof location !== 'string' || location === '') throw invalid(name, 'a path or file URL', location);
+  if (typeof location !== 'string' || location === '' || location.includes('\0'))
+    throw invalid(name, 'a path or file URL', location);
   return location;
 }
 

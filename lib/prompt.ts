@@ -1,6 +1,7 @@
 import { type Part, toSegment } from './content.js';
-import { encodeImage, type ImageTimings } from './encoded-image.js';
+import { encodeImage, type ImageTimings, leastImageTokens } from './encoded-image.js';
 import type { Engine } from './engine.js';
+import { XgenmmError } from './errors.js';
 import type { ImageMode } from './image.js';
 import type { NativePrompt } from './native.js';
 
@@ -24,6 +25,7 @@ export async function buildPrompt(
   signal: AbortSignal | undefined,
 ): Promise<Prompt> {
   const added = engine.tokenize(parts.map(toSegment), options.parseSpecial, before.tokens.length > 0);
+  await checkLength(engine, before, added, parts, options.imageMode);
   const images = [...before.images];
   const timings = { decode: 0, preprocess: 0, vision: 0, resample: 0 };
   for (const part of parts) {
@@ -39,6 +41,30 @@ export async function buildPrompt(
   // Image k of the added parts is image k + before.images.length of the whole.
   const shifted = added.map((token) => (token < 0 ? token - before.images.length : token));
   return { tokens: appendTokens(before.tokens, shifted), images, timings };
+}
+
+/** A prompt that cannot fit is refused before its pictures are encoded, which takes long. */
+async function checkLength(
+  engine: Engine,
+  before: NativePrompt,
+  added: Int32Array,
+  parts: readonly Part[],
+  imageMode: ImageMode | undefined,
+): Promise<void> {
+  const isToken = (token: number) => token >= 0;
+  let positions = before.tokens.filter(isToken).length + added.filter(isToken).length;
+  for (const image of before.images) positions += image.length / engine.info.width;
+  for (const part of parts) {
+    if (part.kind === 'image')
+      positions += await leastImageTokens(engine, part.image, part.options, imageMode);
+  }
+  const { contextSize } = engine.info;
+  if (positions > contextSize) {
+    throw new XgenmmError(
+      'ERR_XGENMM_CONTEXT_OVERFLOW',
+      `the prompt takes ${positions} positions, but the context holds ${contextSize}: shorten it, use fewer pictures or load with a larger contextSize`,
+    );
+  }
 }
 
 export function appendTokens(before: Int32Array, added: Int32Array): Int32Array {

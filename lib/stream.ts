@@ -1,3 +1,4 @@
+import { onAbort } from './abort.js';
 import type { Answer } from './answer.js';
 import { Caller } from './caller.js';
 import { XgenmmError } from './errors.js';
@@ -59,6 +60,7 @@ export class AnswerStream implements AsyncIterable<string> {
         this.#controller.abort(LEFT);
         // The engine has let go of the request before the loop's next statement runs.
         await this.#answer.catch(() => {});
+        this.#unread = '';
         return { value: undefined, done: true };
       },
     };
@@ -69,7 +71,7 @@ export class AnswerStream implements AsyncIterable<string> {
     signal: AbortSignal | undefined,
   ): Promise<Answer> {
     const abort = () => this.#controller.abort(signal?.reason);
-    signal?.addEventListener('abort', abort);
+    const release = onAbort(signal, abort);
     try {
       signal?.throwIfAborted();
       const answer = await run((text) => this.#emit(text), this.#controller.signal);
@@ -79,7 +81,7 @@ export class AnswerStream implements AsyncIterable<string> {
       if (error === LEFT) return nothing();
       throw error;
     } finally {
-      signal?.removeEventListener('abort', abort);
+      release();
       this.#ended = true;
       this.#wake();
     }

@@ -130,7 +130,8 @@ function collect(file: string, files: string[] = []): string[] {
 
 function parseCount(value: string): number {
   const count = Number(value);
-  if (!Number.isInteger(count) || count <= 0) throw new InvalidArgumentError('Expected a positive integer.');
+  if (!Number.isInteger(count) || count <= 0 || count >= 2 ** 31)
+    throw new InvalidArgumentError('Expected a positive integer.');
   return count;
 }
 

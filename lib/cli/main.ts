@@ -15,7 +15,9 @@ const program = new Command('xgen-mm')
 
 // A reader that has seen enough (`xgen-mm ask … | head -1`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code === 'EPIPE') return;
+  const failed = new XgenmmError('ERR_XGENMM_WRITE_FAILED', `Could not write the answer: ${error.message}`);
+  process.exitCode = report(failed);
 });
 
 for (const command of [program, ...program.commands]) command.exitOverride();

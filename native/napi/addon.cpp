@@ -1,24 +1,27 @@
 #include <napi.h>
 
+#include "addon_data.h"
 #include "engine_object.h"
 
 namespace xgenmm {
 
 namespace {
 
-// One per environment, so that worker threads and several copies of the addon do not share state.
-struct AddonData {
-  Napi::FunctionReference engine_class;
-};
-
 Napi::Value create_engine(const Napi::CallbackInfo& info) {
   return info.Env().GetInstanceData<AddonData>()->engine_class.New({info[0], info[1]});
 }
 
+Napi::Value stop_all(const Napi::CallbackInfo& info) {
+  // A copy: each takes itself out.
+  const std::set<EngineObject*> live = *info.Env().GetInstanceData<AddonData>()->live_engines;
+  for (EngineObject* engine : live) engine->shut_down();
+  return info.Env().Undefined();
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  auto* data = new AddonData{Napi::Persistent(EngineObject::define(env))};
-  env.SetInstanceData(data);
+  env.SetInstanceData(new AddonData{Napi::Persistent(EngineObject::define(env))});
   exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
+  exports.Set("stopAll", Napi::Function::New(env, stop_all, "stopAll"));
   return exports;
 }
 

@@ -45,6 +45,8 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
         info.Env(),
         [this](Napi::Env env, std::vector<Event> events) { deliver(env, std::move(events)); });
     open_one();
+    live_engines_ = info.Env().GetInstanceData<AddonData>()->live_engines;
+    live_engines_->insert(this);
     engine_ = std::make_unique<Engine>(std::move(options),
                                        [this](Event event) { pump_->push(std::move(event)); });
     // After the pump's own hook, hence run before it: the thread has ended when the pump goes.
@@ -69,6 +71,7 @@ void EngineObject::shut_down() {
   engine_->join();
   engine_.reset();
   pump_.reset();
+  live_engines_->erase(this);
 }
 
 const Model& EngineObject::model() const {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "addon_data.h"
 #include "engine/engine.h"
 #include "event_pump.h"
 
@@ -18,6 +19,9 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   // (options, onEvent)
   explicit EngineObject(const Napi::CallbackInfo& info);
   ~EngineObject() override;
+
+  // Stops and joins the thread; nothing comes from it afterwards.
+  void shut_down();
 
  private:
   Napi::Value tokenize(const Napi::CallbackInfo& info);
@@ -34,11 +38,10 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   void open_one();
   void close_one();
   const Model& model() const;
-  // Stops and joins the thread; nothing comes from it afterwards.
-  void shut_down();
   static void at_exit(void* self);
 
   napi_env env_;
+  LiveEngines live_engines_;
   std::unique_ptr<EventPump> pump_;
   std::unique_ptr<Engine> engine_;
   int open_ = 0;

@@ -3,7 +3,13 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { crc32, deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { decodeImage, type ImageOptions, measureImage, type UnencodedImage } from '../../lib/image.js';
+import {
+  decodeImage,
+  type ImageOptions,
+  measureImage,
+  takeImage,
+  type UnencodedImage,
+} from '../../lib/image.js';
 
 const cases = new URL('../fixtures/cases/', import.meta.url);
 const squarePath = fileURLToPath(new URL('01_square/image_0.png', cases));
@@ -240,7 +246,8 @@ describe('errors', () => {
       /Uint8Array or Uint8ClampedArray/,
     ],
   ])('%s', async (_, image, code, message) => {
-    await expect(decodeImage(image, {})).rejects.toMatchObject({
+    const decoding = (async () => decodeImage(takeImage(image, 'image') as UnencodedImage, {}))();
+    await expect(decoding).rejects.toMatchObject({
       name: 'XgenmmError',
       code,
       message: expect.stringMatching(message),

@@ -99,7 +99,50 @@ describe('pictures', () => {
     await model.complete([{ image: structuredClone(encoded) }, 'x']);
     expect(addon.encodes).toHaveLength(1);
     expect(addon.prompts[0]?.images).toEqual([encoded.embeddings]);
-    expect(await model.encodeImage(encoded)).toBe(encoded);
+    expect(await model.encodeImage(encoded)).toEqual(encoded);
+  });
+
+  test('are taken as they are at the call', async () => {
+    const { addon, model } = await setUp();
+    const data = Uint8Array.of(1, 2, 3);
+    const encoding = model.encodeImage({ data, width: 1, height: 1, channels: 3 });
+    data.fill(9);
+    const encoded = await encoding;
+    expect(addon.encodes[0]?.pixels).toEqual(Uint8Array.of(1, 2, 3));
+
+    addon.answers = ['a', 'b'];
+    const chat = model.chat();
+    await chat.ask([{ image: encoded }, 'x']);
+    const before = addon.prompts[0]?.images[0]?.slice();
+    const memory = encoded.embeddings.buffer as ArrayBuffer;
+    structuredClone(memory, { transfer: [memory] });
+    await chat.ask('y');
+    expect(addon.prompts[1]?.images).toEqual([before]);
+    await expect(model.encodeImage(encoded)).rejects.toMatchObject({ code: 'ERR_XGENMM_INVALID_ARGUMENT' });
+  });
+
+  test('of a prompt that cannot fit are not encoded', async () => {
+    const { addon, model } = await setUp({ contextSize: 64 });
+    const content = Array.from({ length: 7 }, () => ({ image: picture }));
+    for (const asked of [model.complete(content), model.chat().ask(content), model.logits(content)]) {
+      await expect(asked).rejects.toMatchObject({
+        code: 'ERR_XGENMM_CONTEXT_OVERFLOW',
+        message: expect.stringMatching(/takes \d+ positions, but the context holds 64/),
+      });
+    }
+    expect(addon.encodes).toHaveLength(0);
+  });
+
+  test('of any number may share a signal without a warning', async () => {
+    const { model } = await setUp();
+    const warnings: Error[] = [];
+    const collect = (warning: Error) => warnings.push(warning);
+    process.on('warning', collect);
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 40 }, () => model.encodeImage(picture, { signal })));
+    await new Promise(setImmediate);
+    process.off('warning', collect);
+    expect(warnings).toEqual([]);
   });
 
   test('mode: the part, else the model', async () => {
