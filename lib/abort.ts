@@ -8,3 +8,17 @@ export function onAbort(signal: AbortSignal | undefined, abort: () => void): () 
   signal.addEventListener('abort', abort);
   return () => signal.removeEventListener('abort', abort);
 }
+
+/** `work`, or a rejection with `signal.reason` once the signal aborts; work that cannot be stopped goes on with nobody waiting. */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  let release = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    release = onAbort(signal, () => reject(signal.reason));
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    release();
+  }
+}

@@ -1,4 +1,4 @@
-import { onAbort } from './abort.js';
+import { orAborted } from './abort.js';
 import type { Engine } from './engine.js';
 import { XgenmmError } from './errors.js';
 import {
@@ -105,20 +105,6 @@ export async function countImageTokens(
   const chosen = effectiveMode(options, mode);
   const { width, height } = await measureImage(image, options);
   return engine.countImageTokens(width, height, chosen);
-}
-
-/** Rejects with `signal.reason` once the signal aborts; decoding cannot be stopped, so it goes on with nobody waiting. */
-async function orAborted<T>(decoding: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return decoding;
-  let release = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    release = onAbort(signal, () => reject(signal.reason));
-  });
-  try {
-    return await Promise.race([decoding, aborted]);
-  } finally {
-    release();
-  }
 }
 
 function effectiveMode(options: ImageOptions, mode: ImageMode | undefined): ImageMode {

@@ -1,3 +1,4 @@
+import { orAborted } from './abort.js';
 import { type Part, toSegment } from './content.js';
 import { encodeImage, type ImageTimings, leastImageTokens } from './encoded-image.js';
 import type { Engine } from './engine.js';
@@ -25,7 +26,7 @@ export async function buildPrompt(
   signal: AbortSignal | undefined,
 ): Promise<Prompt> {
   const added = engine.tokenize(parts.map(toSegment), options.parseSpecial, before.tokens.length > 0);
-  await checkLength(engine, before, added, parts, options.imageMode);
+  await orAborted(checkLength(engine, before, added, parts, options.imageMode), signal);
   const images = [...before.images];
   const timings = { decode: 0, preprocess: 0, vision: 0, resample: 0 };
   for (const part of parts) {

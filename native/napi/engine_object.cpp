@@ -45,19 +45,17 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
         info.Env(),
         [this](Napi::Env env, std::vector<Event> events) { deliver(env, std::move(events)); });
     open_one();
-    live_engines_ = info.Env().GetInstanceData<AddonData>()->live_engines;
-    live_engines_->insert(this);
     engine_ = std::make_unique<Engine>(std::move(options),
                                        [this](Event event) { pump_->push(std::move(event)); });
     // After the pump's own hook, hence run before it: the thread has ended when the pump goes.
     napi_add_env_cleanup_hook(env_, at_exit, this);
+    live_engines_ = info.Env().GetInstanceData<AddonData>()->live_engines;
+    live_engines_->insert(this);
     return info.Env().Undefined();
   });
 }
 
 EngineObject::~EngineObject() {
-  if (engine_ == nullptr) return;
-  napi_remove_env_cleanup_hook(env_, at_exit, this);
   shut_down();
 }
 
@@ -71,6 +69,7 @@ void EngineObject::shut_down() {
   engine_->join();
   engine_.reset();
   pump_.reset();
+  napi_remove_env_cleanup_hook(env_, at_exit, this);
   live_engines_->erase(this);
 }
 
@@ -108,7 +107,6 @@ void EngineObject::deliver(Napi::Env env, std::vector<Event> events) {
   Napi::Error thrown;
   for (const Event& event : events) {
     if (std::holds_alternative<event::Closed>(event.body)) {
-      napi_remove_env_cleanup_hook(env_, at_exit, this);
       if (disposed_) disposed_->Resolve(env.Undefined());
       close_one();
       shut_down();

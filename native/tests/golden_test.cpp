@@ -28,10 +28,11 @@ constexpr Tolerance kF16{1e-2, 2e-3, kUnchecked, 0.15, 1e-2, true};
 constexpr Tolerance kBf16{1e-1, 2e-2, kUnchecked, 1.0, 5e-2, false};
 
 struct Errors {
-  double vit_out = 0;
-  double vision_tokens = 0;
-  double hidden = 0;
-  double logits = 0;
+  // NaN: nothing to compare with.
+  double vit_out = NAN;
+  double vision_tokens = NAN;
+  double hidden = NAN;
+  double logits = NAN;
 };
 
 double largest_difference(const std::vector<float>& actual, const std::vector<float>& expected) {
@@ -134,7 +135,7 @@ class GoldenCase {
                              double& worst) {
       if (!has(name)) return;
       const double error = largest_difference(taps.at(tap), floats(name));
-      worst = std::max(worst, error);
+      worst = std::fmax(worst, error);
       CHECK_NEAR(error, 0, tolerance);
     };
     double other = 0;
@@ -192,11 +193,11 @@ class GoldenCase {
     };
     const std::vector<float> hidden = floats("hidden_last");
     const double hidden_error = largest_difference(tail(taps.at("hidden"), hidden.size()), hidden);
-    errors_.hidden = std::max(errors_.hidden, hidden_error);
+    errors_.hidden = std::fmax(errors_.hidden, hidden_error);
     CHECK_NEAR(hidden_error, 0, tolerance_.hidden);
     const std::vector<float> last = floats("logits_last");
     const double logits_error = largest_difference(tail(logits, last.size()), last);
-    errors_.logits = std::max(errors_.logits, logits_error);
+    errors_.logits = std::fmax(errors_.logits, logits_error);
     CHECK_NEAR(logits_error, 0, tolerance_.logits);
     CHECK_NEAR(relative_l2(tail(logits, last.size()), last), 0, tolerance_.logits_l2);
     if (has("logits_sampled")) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -19,8 +18,6 @@ class KvSlot {
   int64_t row(int position) const { return position % ring_; }
   int length() const { return static_cast<int>(positions_.size()); }
   int ring() const { return ring_; }
-  // Rows that hold or held something.
-  int used_rows() const { return length() < ring_ ? length() : ring_; }
 
   ggml_tensor* keys(int layer) const { return keys_[static_cast<size_t>(layer)]; }
   ggml_tensor* values(int layer) const { return values_[static_cast<size_t>(layer)]; }
@@ -49,8 +46,8 @@ class KvSlot {
   friend class KvCache;
   int ring_ = 0;
   int window_ = 0;
-  int written_ =
-      0;  // 1 + the highest position whose row was touched: older ones may be overwritten
+  // 1 + the highest position whose row was touched: older ones may be overwritten.
+  int written_ = 0;
   std::vector<ggml_tensor*> keys_;  // per layer [kv width, ring]
   std::vector<ggml_tensor*> values_;  // same
   std::vector<PromptPosition> positions_;
