@@ -1,16 +1,10 @@
 import type { ImageTimings } from './encoded-image.js';
 import type { Engine } from './engine.js';
-import type { NativeGenerateOptions } from './native.js';
-import {
-  abortSignal,
-  boolean,
-  nonNegativeNumber,
-  positiveInteger,
-  positiveNumber,
-  type Rules,
-  rule,
-} from './options.js';
-import type { Prompt } from './prompt.js';
+import type { NativeGenerateOptions, NativePrompt } from './native.js';
+import { abortSignal, boolean, callback, type Rules } from './options.js';
+import type { OnProgress, Report } from './progress.js';
+import { SAMPLING_RULES, type SamplingOptions } from './sampling.js';
+import { type TokenLogprob, toTokenLogprobs } from './token-logprob.js';
 
 /**
  * Why an answer ended. `stop`: the model ended it; `stop-string`: one of `stop`; `length`: `maxTokens`; `context`: the context is
@@ -40,19 +34,18 @@ export interface Answer {
     /** Everything after the first token. */
     generate: number;
   };
+  /** One entry for each of `tokens`; only where `logprobs` asked for them. */
+  logprobs?: TokenLogprob[];
 }
 
-export interface GenerateOptions {
-  /** Default: as many as the context holds. */
-  maxTokens?: number | undefined;
-  /** 0, the default, is greedy: always the likeliest token. */
-  temperature?: number | undefined;
-  /** Divides the positive and multiplies the negative logits of tokens generated so far; default 1 (off). */
-  repetitionPenalty?: number | undefined;
-  /** 0 to 2^64 - 1; the same seed gives the same answer. Default: random. */
-  seed?: number | bigint | undefined;
-  /** The answer ends before the first of these. */
-  stop?: string | string[] | undefined;
+export interface GenerateOptions extends SamplingOptions {
+  /**
+   * Fetch pictures that are http(s) URLs; default false. Of each at most 50 MiB within 30 s and 3 redirects, and only from public
+   * addresses: ERR_XGENMM_IMAGE_FETCH otherwise.
+   */
+  fetchImages?: boolean | undefined;
+  /** Told how far the pictures and the prompt are. If it throws, the request is cancelled and rejects with what was thrown. */
+  onProgress?: OnProgress | undefined;
   /** Rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
 }
@@ -63,55 +56,45 @@ export interface CompleteOptions extends GenerateOptions {
 }
 
 export const GENERATE_RULES: Rules<GenerateOptions> = {
-  maxTokens: positiveInteger,
-  temperature: nonNegativeNumber,
-  repetitionPenalty: positiveNumber,
-  seed: rule<number | bigint>('an integer from 0 to 2^64 - 1', isSeed),
-  stop: rule<string | string[]>('a non-empty string or an array of them', isStop),
+  ...SAMPLING_RULES,
+  fetchImages: boolean,
+  onProgress: callback<OnProgress>(),
   signal: abortSignal,
 };
 
 export const COMPLETE_RULES: Rules<CompleteOptions> = { ...GENERATE_RULES, parseSpecial: boolean };
 
-/** Lets the engine answer `prompt`; text goes to `emit` as it comes. Cancelled, it resolves with what there is. */
+/**
+ * Lets the engine answer `prompt`, whose pictures took `timings`; text goes to `emit` as it comes. Cancelled, it resolves with what
+ * there is.
+ */
 export async function generateAnswer(
   engine: Engine,
-  prompt: Prompt,
-  options: GenerateOptions,
-  emit: (text: string) => void,
-  signal: AbortSignal,
+  prompt: NativePrompt,
+  timings: ImageTimings,
+  options: NativeGenerateOptions,
+  { emit, report, signal }: { emit(text: string): void; report: Report; signal: AbortSignal | undefined },
 ): Promise<Answer> {
-  const generated = await engine.generate(prompt, toNative(options, engine.info.contextSize), emit, signal);
+  const read = (fraction: number) => report('prompt', fraction);
+  const receive = (text: string) => {
+    read(1);
+    emit(text);
+  };
+  const generated = await engine.generate(prompt, options, receive, signal, read);
   const { text, tokens, finishReason, promptTokens, cachedTokens } = generated;
+  if (finishReason !== 'cancelled') read(1);
   const imageTokens = prompt.images.reduce((sum, image) => sum + image.length / engine.info.width, 0);
-  return {
+  const answer: Answer = {
     text,
     tokens,
     finishReason,
     usage: { promptTokens, imageTokens, cachedTokens, completionTokens: tokens.length },
-    timings: { ...prompt.timings, prefill: generated.prefillMs, generate: generated.generateMs },
+    timings: { ...timings, prefill: generated.prefillMs, generate: generated.generateMs },
   };
-}
-
-function toNative(options: GenerateOptions, contextSize: number): NativeGenerateOptions {
-  return {
-    maxTokens: Math.min(options.maxTokens ?? contextSize, contextSize),
-    temperature: options.temperature ?? 0,
-    repetitionPenalty: options.repetitionPenalty ?? 1,
-    seed: options.seed === undefined ? randomSeed() : BigInt(options.seed),
-    stop: [options.stop ?? []].flat(),
-  };
-}
-
-function randomSeed(): bigint {
-  return crypto.getRandomValues(new BigUint64Array(1))[0] as bigint;
-}
-
-function isSeed(value: unknown): boolean {
-  if (typeof value === 'bigint') return value >= 0n && value < 1n << 64n;
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function isStop(value: unknown): boolean {
-  return [value].flat().every((item) => typeof item === 'string' && item !== '');
+  if (options.logprobs >= 0) {
+    const { logprobs, topTokens, topLogprobs } = generated;
+    const top = { tokens: topTokens, logprobs: topLogprobs, count: options.logprobs };
+    answer.logprobs = toTokenLogprobs(tokens, logprobs, top);
+  }
+  return answer;
 }

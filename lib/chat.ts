@@ -1,31 +1,66 @@
 import { type Answer, GENERATE_RULES, type GenerateOptions, generateAnswer } from './answer.js';
-import { type Content, type Part, parseContent, specialPart, textPart } from './content.js';
+import type { ChatTemplate } from './chat-template.js';
+import { type Content, type Part, parseContent } from './content.js';
 import type { Engine } from './engine.js';
 import { XgenmmError } from './errors.js';
 import type { ImageMode } from './image.js';
-import type { NativePrompt } from './native.js';
+import type { NativeGenerateOptions } from './native.js';
 import { checkOptions } from './options.js';
-import { appendTokens, buildPrompt, EMPTY_PROMPT } from './prompt.js';
+import { countPositions, joinPassages } from './passage.js';
+import { type OnProgress, withProgress } from './progress.js';
+import { buildPrompt, checkLength, type Prompt } from './prompt.js';
+import { toNativeOptions } from './sampling.js';
 import { AnswerStream } from './stream.js';
+import { type ChatTurn, Turn } from './turn.js';
 
-/** The sentence that the instruct models were trained with (MODEL 1.11). */
-export const DEFAULT_SYSTEM =
-  "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the user's questions.";
+interface ChatSettings {
+  imageMode: ImageMode | undefined;
+  overflow: 'error' | 'drop-oldest';
+}
+
+interface Question {
+  parts: readonly Part[];
+  options: NativeGenerateOptions;
+  onProgress: OnProgress | undefined;
+}
 
 /** A conversation: each question is answered in the light of the turns before it. Made by `model.chat()`; holds nothing to dispose. */
 export class Chat {
   readonly #engine: Engine;
-  readonly #imageMode: ImageMode | undefined;
-  readonly #system: string;
-  /** All turns so far as tokens, up to the end of the last answer; they are never tokenised again. */
-  #history: NativePrompt = EMPTY_PROMPT;
+  readonly #template: ChatTemplate;
+  readonly #settings: ChatSettings;
+  #turns: readonly Turn[];
   #busy = false;
 
   /** @internal */
-  constructor(engine: Engine, imageMode: ImageMode | undefined, system: string) {
+  constructor(engine: Engine, template: ChatTemplate, settings: ChatSettings, turns: readonly Turn[] = []) {
     this.#engine = engine;
-    this.#imageMode = imageMode;
-    this.#system = system;
+    this.#template = template;
+    this.#settings = settings;
+    this.#turns = turns;
+  }
+
+  /**
+   * The turns that the next question is answered in the light of, the oldest first; it stays readable after `model.dispose()`. All of
+   * it is frozen but the embeddings of its pictures, which are copies, made at the first look and shared by later ones.
+   */
+  get history(): readonly ChatTurn[] {
+    return Object.freeze(this.#turns.map(({ record }) => record));
+  }
+
+  /** Positions that the next prompt has before its question: system sentence and turns. 0 before the first turn. */
+  get tokenCount(): number {
+    return this.#turns.length === 0 ? 0 : this.#positions(this.#turns);
+  }
+
+  /**
+   * A second chat with the same turns so far; from then on neither knows of the other. It costs no computing where the engine still
+   * has the turns. Throws ERR_XGENMM_BUSY while a turn is being answered, and ERR_XGENMM_DISPOSED.
+   */
+  fork(): Chat {
+    this.#engine.assertLive();
+    this.#assertAtRest('a call of fork()');
+    return new Chat(this.#engine, this.#template, this.#settings, this.#turns);
   }
 
   /**
@@ -38,38 +73,51 @@ export class Chat {
 
   /**
    * The next turn, piece by piece. Throws ERR_XGENMM_INVALID_ARGUMENT, ERR_XGENMM_BUSY while another turn is being answered, and
-   * ERR_XGENMM_DISPOSED; the stream fails with ERR_XGENMM_CONTEXT_OVERFLOW or what decoding a picture throws.
+   * ERR_XGENMM_DISPOSED; the stream fails with ERR_XGENMM_CONTEXT_OVERFLOW or what fetching or decoding a picture throws.
    */
   stream(content: Content, options?: GenerateOptions): AnswerStream {
     const checked = checkOptions(options, GENERATE_RULES, 'chat.stream()');
-    const question = parseContent(content);
+    const { fetchImages, onProgress, signal } = checked;
+    const question = {
+      parts: parseContent(content, fetchImages),
+      options: toNativeOptions(checked, this.#engine.info, 'chat.stream()'),
+      onProgress,
+    };
     this.#engine.assertLive();
-    if (this.#busy) {
-      throw new XgenmmError(
-        'ERR_XGENMM_BUSY',
-        'Expected a chat at rest, received a question while another is being answered',
-      );
-    }
-    return new AnswerStream(
-      (emit, signal) => this.#answer(question, checked, emit, signal),
-      checked.signal,
-      this.stream,
-    );
+    this.#assertAtRest('a question');
+    return new AnswerStream((emit, signal) => this.#answer(question, emit, signal), signal, this.stream);
   }
 
   async #answer(
-    question: Part[],
-    options: GenerateOptions,
+    { parts, options, onProgress }: Question,
     emit: (text: string) => void,
-    signal: AbortSignal,
+    stop: AbortSignal,
   ): Promise<Answer> {
     this.#busy = true;
     try {
-      const settings = { parseSpecial: false, imageMode: this.#imageMode };
-      const prompt = await buildPrompt(this.#engine, this.#history, this.#turn(question), settings, signal);
-      const answer = await generateAnswer(this.#engine, prompt, options, emit, signal);
+      const { answer, asked, kept } = await withProgress(onProgress, stop, async (report, signal) => {
+        const settings = {
+          parseSpecial: false,
+          imageMode: this.#settings.imageMode,
+          before: this.#positions(this.#settings.overflow === 'error' ? this.#turns : []),
+        };
+        const asked = await buildPrompt(
+          this.#engine,
+          this.#template.question(parts),
+          settings,
+          report,
+          signal,
+        );
+        const kept =
+          this.#settings.overflow === 'error' ? this.#turns : this.#newest(asked, options.maxTokens);
+        const opening = { tokens: this.#template.opening, images: [] };
+        const whole = joinPassages([opening, ...kept.flatMap(({ passages }) => passages), asked]);
+        const listeners = { emit, report, signal };
+        const answer = await generateAnswer(this.#engine, whole, asked.timings, options, listeners);
+        return { answer, asked, kept };
+      });
       if (answer.finishReason !== 'cancelled' || answer.tokens.length > 0) {
-        this.#history = { tokens: appendTokens(prompt.tokens, answer.tokens), images: prompt.images };
+        this.#turns = [...kept, new Turn(parts, asked, answer, this.#template.closing)];
       }
       return answer;
     } finally {
@@ -77,31 +125,28 @@ export class Chat {
     }
   }
 
-  /** What a question adds to the prompt: the system sentence or the end of the last answer, the question, the answer's opening. */
-  #turn(question: Part[]): Part[] {
-    return [
-      ...(this.#history.tokens.length > 0 ? [specialPart('<|end|>'), textPart('\n')] : this.#opening()),
-      specialPart('<|user|>'),
-      textPart('\n'),
-      ...separateImages(question, this.#engine.info.imageSeparator),
-      specialPart('<|end|>'),
-      textPart('\n'),
-      specialPart('<|assistant|>'),
-      textPart('\n'),
-    ];
+  /** The turns that stay when a question has to have room: all, or those that leave half of the context free. */
+  #newest(asked: Prompt, maxTokens: number): readonly Turn[] {
+    const { contextSize } = this.#engine.info;
+    const question = countPositions(asked);
+    const free = (turns: readonly Turn[]) => contextSize - this.#positions(turns) - question;
+    if (free(this.#turns) >= Math.min(maxTokens, contextSize / 4)) return this.#turns;
+    let kept = this.#turns.slice(1);
+    while (kept.length > 0 && free(kept) < contextSize / 2) kept = kept.slice(1);
+    checkLength(this.#positions(kept) + question, contextSize);
+    return kept;
   }
 
-  #opening(): Part[] {
-    if (this.#system === '') return [];
-    return [specialPart('<|system|>'), textPart(`\n${this.#system}`), specialPart('<|end|>'), textPart('\n')];
+  /** Those of the opening and of some turns. */
+  #positions(turns: readonly Turn[]): number {
+    return turns.reduce((sum, turn) => sum + turn.positions, this.#template.opening.length);
   }
-}
 
-/** Puts `separator` after each picture unless the next text starts with whitespace. */
-function separateImages(parts: Part[], separator: string): Part[] {
-  return parts.flatMap((part, index) => {
-    const next = parts[index + 1];
-    const separated = next?.kind === 'text' && /^\s/.test(next.text);
-    return part.kind === 'image' && !separated && separator !== '' ? [part, textPart(separator)] : [part];
-  });
+  #assertAtRest(received: string): void {
+    if (!this.#busy) return;
+    throw new XgenmmError(
+      'ERR_XGENMM_BUSY',
+      `Expected a chat at rest, received ${received} while another question is being answered`,
+    );
+  }
 }

@@ -1,4 +1,4 @@
-import { IMAGE_RULES, type ImageInput, type ImageOptions, remoteImageError, takeImage } from './image.js';
+import { IMAGE_RULES, type ImageInput, type ImageOptions, remoteUrl, takeImage } from './image.js';
 import type { NativeSegment } from './native.js';
 import { checkOptions, invalid } from './options.js';
 
@@ -18,7 +18,7 @@ export interface OpenAiTextPart {
   text: string;
 }
 
-/** The OpenAI shape of a picture; only `data:` URLs are read. */
+/** The OpenAI shape of a picture: a `data:` URL, with `fetchImages: true` also an http(s) URL. */
 export interface OpenAiImagePart {
   type: 'image_url';
   image_url: string | { url: string };
@@ -50,19 +50,22 @@ export function toSegment(part: Part): NativeSegment {
   return part.kind === 'image' ? { kind: 'image' } : part;
 }
 
-/** Checks content and brings it into one shape, empty texts left out. Throws ERR_XGENMM_INVALID_ARGUMENT. */
-export function parseContent(content: Content): Part[] {
+/**
+ * Checks content and brings it into one shape, empty texts left out. Throws ERR_XGENMM_INVALID_ARGUMENT, also for http(s) URLs unless
+ * `fetchImages`.
+ */
+export function parseContent(content: Content, fetchImages = false): Part[] {
   if (typeof content === 'string') return content === '' ? [] : [textPart(content)];
   if (!Array.isArray(content)) throw invalid('content', 'a string or an array of strings and parts', content);
   return content
-    .map((item: unknown, index) => parseItem(item, `content[${index}]`))
+    .map((item: unknown, index) => parseItem(item, `content[${index}]`, fetchImages))
     .filter((part) => part.kind !== 'text' || part.text !== '');
 }
 
-function parseItem(item: unknown, name: string): Part {
+function parseItem(item: unknown, name: string, fetchImages: boolean): Part {
   if (typeof item === 'string') return textPart(item);
   if (typeof item === 'object' && item !== null) {
-    if (Object.hasOwn(item, 'image')) return parseImagePart(item as ImagePart, name);
+    if (Object.hasOwn(item, 'image')) return parseImagePart(item as ImagePart, name, fetchImages);
     if (Object.hasOwn(item, 'special')) {
       const { special, ...rest } = item as SpecialPart;
       checkOptions(rest, {}, name);
@@ -70,17 +73,18 @@ function parseItem(item: unknown, name: string): Part {
         throw invalid(`special in ${name}`, 'the text of an added token', special);
       return specialPart(special);
     }
-    if (Object.hasOwn(item, 'type')) return parseOpenAiPart(item as OpenAiTextPart | OpenAiImagePart, name);
+    if (Object.hasOwn(item, 'type'))
+      return parseOpenAiPart(item as OpenAiTextPart | OpenAiImagePart, name, fetchImages);
   }
   throw invalid(name, "a string, { image }, { special } or { type: 'text' | 'image_url' }", item);
 }
 
-function parseImagePart({ image, ...options }: ImagePart, name: string): Part {
-  const taken = takeImage(image, `image in ${name}`);
+function parseImagePart({ image, ...options }: ImagePart, name: string, fetchImages: boolean): Part {
+  const taken = takeImage(image, `image in ${name}`, fetchImages);
   return { kind: 'image', image: taken, options: checkOptions<ImageOptions>(options, IMAGE_RULES, name) };
 }
 
-function parseOpenAiPart(part: OpenAiTextPart | OpenAiImagePart, name: string): Part {
+function parseOpenAiPart(part: OpenAiTextPart | OpenAiImagePart, name: string, fetchImages: boolean): Part {
   if (part.type === 'text') {
     const { type: _, text, ...rest } = part;
     checkOptions(rest, {}, name);
@@ -91,10 +95,10 @@ function parseOpenAiPart(part: OpenAiTextPart | OpenAiImagePart, name: string): 
     const { type: _, image_url, ...rest } = part;
     checkOptions(rest, {}, name);
     const url = typeof image_url === 'string' ? image_url : image_url?.url;
-    if (typeof url !== 'string') throw invalid(`image_url in ${name}`, 'a data: URL or { url }', image_url);
-    if (/^https?:/i.test(url)) throw remoteImageError(url);
-    if (!/^data:/i.test(url)) throw invalid(`image_url in ${name}`, 'a data: URL', url);
-    return { kind: 'image', image: url, options: {} };
+    const what = `image_url in ${name}`;
+    if (typeof url !== 'string') throw invalid(what, 'a data: URL or { url }', image_url);
+    if (remoteUrl(url, what) === undefined && !/^data:/i.test(url)) throw invalid(what, 'a data: URL', url);
+    return { kind: 'image', image: takeImage(url, what, fetchImages), options: {} };
   }
   throw invalid(`type in ${name}`, "'text' or 'image_url'", (part as { type: unknown }).type);
 }

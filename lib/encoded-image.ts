@@ -1,6 +1,7 @@
 import { orAborted } from './abort.js';
 import type { Engine } from './engine.js';
 import { XgenmmError } from './errors.js';
+import { fetchImage } from './fetch-image.js';
 import {
   decodeImage,
   type ImageInput,
@@ -8,6 +9,7 @@ import {
   type ImageOptions,
   isSharp,
   measureImage,
+  remoteUrl,
 } from './image.js';
 import { invalid } from './options.js';
 
@@ -25,7 +27,7 @@ export interface EncodedImage {
 
 /** Milliseconds spent on pictures. */
 export interface ImageTimings {
-  /** File to RGB. */
+  /** File to RGB; fetching it is not counted. */
   decode: number;
   /** RGB to tiles. */
   preprocess: number;
@@ -41,7 +43,22 @@ export function isEncodedImage(value: unknown): value is EncodedImage {
 }
 
 /**
- * Decodes and encodes a picture, or checks one that is encoded already. `mode`: the model's.
+ * A picture that is here: what lies at an http(s) URL is fetched. `mode`: the model's. Throws ERR_XGENMM_IMAGE_FETCH, and
+ * ERR_XGENMM_MODEL_UNSUPPORTED for a text-only model before it fetches anything.
+ */
+export async function localImage(
+  image: ImageInput,
+  mode: ImageMode | undefined,
+  signal?: AbortSignal,
+): Promise<ImageInput> {
+  const url = remoteUrl(image, 'image');
+  if (url === undefined) return image;
+  effectiveMode({}, mode);
+  return fetchImage(url, signal);
+}
+
+/**
+ * Decodes and encodes a local picture, or checks one that is encoded already. `mode`: the model's; `onProgress`: the fraction encoded.
  * Throws what {@link decodeImage} throws, and ERR_XGENMM_MODEL_UNSUPPORTED for a text-only model.
  */
 export async function encodeImage(
@@ -50,6 +67,7 @@ export async function encodeImage(
   options: ImageOptions,
   mode: ImageMode | undefined,
   signal?: AbortSignal,
+  onProgress?: (fraction: number) => void,
 ): Promise<{ image: EncodedImage; timings: ImageTimings }> {
   if (isEncodedImage(image)) {
     checkEncodedImage(image, options, engine.info.width);
@@ -59,7 +77,7 @@ export async function encodeImage(
   const start = performance.now();
   const { data, width, height } = await orAborted(decodeImage(image, options), signal);
   const decode = performance.now() - start;
-  const encoded = await engine.encodeImage(data, width, height, chosen, signal);
+  const encoded = await engine.encodeImage(data, width, height, chosen, signal, onProgress);
   return {
     image: {
       embeddings: encoded.embeddings,

@@ -16,6 +16,8 @@ type EventOf<T extends NativeEvent['type']> = Extract<NativeEvent, { type: T }>;
 
 /** A request that the engine thread has not ended yet. */
 interface OpenRequest {
+  /** Memory that the engine's thread reads in place: nothing may collect it before the request has ended. */
+  lent: Uint8Array | undefined;
   receive(event: NativeEvent): void;
   reject(error: unknown): void;
 }
@@ -94,26 +96,33 @@ export class Engine {
     return translated(() => native.countImageTokens(width, height, mode));
   }
 
-  /** `pixels`: RGB, row-major, `[height, width, 3]`. */
+  /** `pixels`: RGB, row-major, `[height, width, 3]`; they are read in place and must stay as they are until the promise settles. */
   encodeImage(
     pixels: Uint8Array,
     width: number,
     height: number,
     mode: NativeImageMode,
     signal?: AbortSignal,
+    onProgress?: (fraction: number) => void,
   ): Promise<EventOf<'encoded'>> {
     const post = (request: number) => this.#live.encodeImage(request, pixels, width, height, mode);
-    return this.#request('encoded', post, signal);
+    const receive = (event: NativeEvent) => event.type === 'progress' && onProgress?.(event.fraction);
+    return this.#request('encoded', post, signal, receive, pixels);
   }
 
+  /** `onProgress`: the fraction of the prompt that is read; neither it nor `onText` may throw. */
   async generate(
     prompt: NativePrompt,
     options: NativeGenerateOptions,
     onText: (text: string) => void,
     signal?: AbortSignal,
+    onProgress?: (fraction: number) => void,
   ): Promise<EventOf<'generated'>> {
     const post = (request: number) => this.#live.generate(request, prompt, options);
-    const receive = (event: NativeEvent) => event.type === 'text' && onText(event.text);
+    const receive = (event: NativeEvent) => {
+      if (event.type === 'text') onText(event.text);
+      else if (event.type === 'progress') onProgress?.(event.fraction);
+    };
     const generated = await this.#request('generated', post, signal, receive);
     if (generated.finishReason === 'cancelled' && !signal?.aborted) throw disposed();
     return generated;
@@ -138,12 +147,13 @@ export class Engine {
     }
   }
 
-  /** Posts a request and waits for its `last` event; the ones before go to `onEvent`. */
+  /** Posts a request and waits for its `last` event; the ones before go to `onEvent`. `lent`: what the engine reads in place. */
   async #request<T extends NativeEvent['type']>(
     last: T,
     post: (request: number) => void,
     signal?: AbortSignal,
     onEvent?: (event: NativeEvent) => void,
+    lent?: Uint8Array,
   ): Promise<EventOf<T>> {
     signal?.throwIfAborted();
     const request = this.#nextRequest++;
@@ -158,7 +168,7 @@ export class Engine {
           else if (event.type === 'cancelled') reject(signal?.aborted ? signal.reason : disposed());
           else onEvent?.(event);
         };
-        this.#open.set(request, { receive, reject });
+        this.#open.set(request, { lent, receive, reject });
         release = onAbort(signal, cancel);
         translated(() => post(request));
       });

@@ -16,9 +16,11 @@ export type ErrorCode =
   | 'ERR_XGENMM_IMAGE_DECODE'
   /** A picture is larger than the limit. */
   | 'ERR_XGENMM_IMAGE_LIMIT'
+  /** A picture could not be fetched from the network. */
+  | 'ERR_XGENMM_IMAGE_FETCH'
   /** Prompt and answer do not fit the context. */
   | 'ERR_XGENMM_CONTEXT_OVERFLOW'
-  /** A second request on a chat that is still answering. */
+  /** A second request on a chat that is still answering, or more open requests on a model than it queues. */
   | 'ERR_XGENMM_BUSY'
   /** The model was disposed. */
   | 'ERR_XGENMM_DISPOSED'

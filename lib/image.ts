@@ -29,8 +29,9 @@ export interface RawImage {
 }
 
 /**
- * A picture: a path, a file URL or data URL (as string or URL), the bytes of a file, raw pixels, a sharp instance (used as its own
- * pipeline says) or what `encodeImage` returned. JPEG, PNG, WebP, GIF, TIFF, AVIF and SVG are read; of an animation the first frame.
+ * A picture: a path, a file URL or data URL (as string or URL), with `fetchImages: true` an http(s) URL, the bytes of a file, raw
+ * pixels, a sharp instance (used as its own pipeline says) or what `encodeImage` returned. JPEG, PNG, WebP, GIF, TIFF, AVIF and SVG are
+ * read; of an animation the first frame.
  */
 export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | RawImage | Sharp | EncodedImage;
 
@@ -70,11 +71,19 @@ export interface Pixels {
 
 /**
  * Checks that `value` has the type of a picture and takes it as it is now: what the caller does with its memory later changes nothing.
- * Throws ERR_XGENMM_INVALID_ARGUMENT.
+ * Throws ERR_XGENMM_INVALID_ARGUMENT, also for an http(s) URL unless `fetchImages`.
  */
-export function takeImage(value: unknown, name: string): ImageInput {
-  if (typeof value === 'string' || value instanceof URL || value instanceof Blob || isSharp(value))
-    return value;
+export function takeImage(value: unknown, name: string, fetchImages: boolean): ImageInput {
+  const remote = remoteUrl(value, name);
+  if (remote !== undefined) {
+    if (fetchImages) return remote;
+    throw new XgenmmError(
+      'ERR_XGENMM_INVALID_ARGUMENT',
+      `Expected a local picture or a data: URL for ${name}, received ${describe(String(value))}: pictures are fetched from the network only with the option fetchImages: true`,
+    );
+  }
+  if (value instanceof URL) return new URL(value);
+  if (typeof value === 'string' || value instanceof Blob || isSharp(value)) return value;
   try {
     if (value instanceof Uint8Array) return new Uint8Array(value);
     if (value instanceof ArrayBuffer) return value.slice(0);
@@ -117,12 +126,15 @@ export async function measureImage(
   return options.orient === false ? metadata : metadata.autoOrient;
 }
 
-/** For URLs that would have to be fetched. */
-export function remoteImageError(url: string): XgenmmError {
-  return new XgenmmError(
-    'ERR_XGENMM_INVALID_ARGUMENT',
-    `Expected a local picture or a data: URL, received ${describe(url)}: pictures are not fetched from the network, pass their bytes`,
-  );
+/** The http(s) URL that a picture is to be fetched from; undefined for a picture that is here. Throws ERR_XGENMM_INVALID_ARGUMENT. */
+export function remoteUrl(image: unknown, name: string): URL | undefined {
+  if (!(image instanceof URL || typeof image === 'string') || !/^https?:/i.test(String(image)))
+    return undefined;
+  try {
+    return new URL(image);
+  } catch {
+    throw invalid(name, 'a well-formed URL', image);
+  }
 }
 
 async function decodeRaw(image: RawImage, options: ImageOptions): Promise<Pixels> {
@@ -173,7 +185,6 @@ async function readBytes(image: string | URL | Uint8Array | ArrayBuffer | Blob) 
   if (typeof image === 'string' || image instanceof URL) {
     const location = String(image);
     if (/^data:/i.test(location)) return { name: 'the data: URL', bytes: parseDataUrl(location) };
-    if (/^https?:/i.test(location)) throw remoteImageError(location);
     return readPicture(filePath(image, 'image'));
   }
   const memory = image instanceof Blob ? await image.arrayBuffer() : image;

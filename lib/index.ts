@@ -7,6 +7,7 @@ export type { Background, ImageInput, ImageMode, ImageOptions, RawImage } from '
 export { type LoadOptions, loadModel, type ModelSource } from './load.js';
 export type {
   ChatOptions,
+  CountOptions,
   EncodeImageOptions,
   Logits,
   LogitsOptions,
@@ -14,4 +15,8 @@ export type {
   ModelInfo,
   TokenizeOptions,
 } from './model.js';
+export type { Progress } from './progress.js';
+export type { SamplingOptions } from './sampling.js';
 export type { AnswerStream } from './stream.js';
+export type { TokenLogprob } from './token-logprob.js';
+export type { ChatTurn } from './turn.js';

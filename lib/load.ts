@@ -8,6 +8,7 @@ import { Model } from './model.js';
 import type { NativeAddon, NativeLoadOptions } from './native.js';
 import {
   abortSignal,
+  callback,
   checkOptions,
   describe,
   filePath,
@@ -57,7 +58,7 @@ const LOAD_RULES: Rules<LoadOptions> = {
   imageMode: oneOf<ImageMode>('anyres', 'squash', 'pad'),
   tokenizerStyle: oneOf('slow', 'fast'),
   slidingWindow: integerBetween(0, MAX_POSITIONS),
-  onProgress: rule<(fraction: number) => void>('a function', (value) => typeof value === 'function'),
+  onProgress: callback<(fraction: number) => void>(),
   signal: abortSignal,
 };
 

@@ -1,23 +1,35 @@
 import { type Answer, COMPLETE_RULES, type CompleteOptions, generateAnswer } from './answer.js';
 import { Caller } from './caller.js';
-import { Chat, DEFAULT_SYSTEM } from './chat.js';
+import { Chat } from './chat.js';
+import { ChatTemplate, DEFAULT_SYSTEM } from './chat-template.js';
 import { type Content, parseContent, textPart, toSegment } from './content.js';
-import { countImageTokens, type EncodedImage, encodeImage } from './encoded-image.js';
+import {
+  countImageTokens,
+  type EncodedImage,
+  encodeImage,
+  isEncodedImage,
+  localImage,
+} from './encoded-image.js';
 import type { Engine } from './engine.js';
 import { XgenmmError } from './errors.js';
 import { IMAGE_RULES, type ImageInput, type ImageMode, type ImageOptions, takeImage } from './image.js';
 import {
   abortSignal,
   boolean,
+  callback,
   check,
   checkOptions,
   invalid,
+  oneOf,
   positiveInteger,
   type Rules,
   rule,
   text,
 } from './options.js';
-import { buildPrompt, EMPTY_PROMPT } from './prompt.js';
+import { countText, joinPassages } from './passage.js';
+import { type OnProgress, type Report, withProgress } from './progress.js';
+import { buildPrompt } from './prompt.js';
+import { toNativeOptions } from './sampling.js';
 import { AnswerStream } from './stream.js';
 
 export interface ModelInfo {
@@ -41,6 +53,12 @@ export interface ModelInfo {
 export interface ChatOptions {
   /** The system sentence; default: the one the model was trained with. Empty or null: none. */
   system?: string | null | undefined;
+  /**
+   * What happens when a question leaves its answer too little room: fewer positions than `maxTokens` and than a quarter of the context.
+   * `'error'`, the default: nothing, until the question itself does not fit, which is ERR_XGENMM_CONTEXT_OVERFLOW. `'drop-oldest'`: whole
+   * turns are forgotten, the oldest first, until half of the context is free; the system sentence stays.
+   */
+  overflow?: 'error' | 'drop-oldest' | undefined;
 }
 
 export interface TokenizeOptions {
@@ -48,12 +66,21 @@ export interface TokenizeOptions {
   parseSpecial?: boolean | undefined;
 }
 
+export interface CountOptions extends TokenizeOptions {
+  /** Fetch pictures that are http(s) URLs; default false. The limits are those of {@link CompleteOptions}. */
+  fetchImages?: boolean | undefined;
+}
+
 export interface EncodeImageOptions extends ImageOptions {
+  /** Fetch a picture that is an http(s) URL; default false. The limits are those of {@link CompleteOptions}. */
+  fetchImages?: boolean | undefined;
+  /** Told how much is encoded (stage `images`). If it throws, the request is cancelled and rejects with what was thrown. */
+  onProgress?: OnProgress | undefined;
   /** Rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
 }
 
-export interface LogitsOptions extends TokenizeOptions {
+export interface LogitsOptions extends CountOptions {
   /** Only the rows of the last positions; default: all. */
   last?: number | undefined;
   /** Rejects with `signal.reason`. */
@@ -70,10 +97,17 @@ export interface Logits {
 
 const CHAT_RULES: Rules<ChatOptions> = {
   system: rule<string | null>('a string or null', (value) => value === null || typeof value === 'string'),
+  overflow: oneOf('error', 'drop-oldest'),
 };
 const TOKENIZE_RULES: Rules<TokenizeOptions> = { parseSpecial: boolean };
-const ENCODE_RULES: Rules<EncodeImageOptions> = { ...IMAGE_RULES, signal: abortSignal };
-const LOGITS_RULES: Rules<LogitsOptions> = { ...TOKENIZE_RULES, last: positiveInteger, signal: abortSignal };
+const COUNT_RULES: Rules<CountOptions> = { ...TOKENIZE_RULES, fetchImages: boolean };
+const ENCODE_RULES: Rules<EncodeImageOptions> = {
+  ...IMAGE_RULES,
+  fetchImages: boolean,
+  onProgress: callback<OnProgress>(),
+  signal: abortSignal,
+};
+const LOGITS_RULES: Rules<LogitsOptions> = { ...COUNT_RULES, last: positiveInteger, signal: abortSignal };
 
 /** A loaded model, made by `loadModel()`. After {@link dispose} everything else throws ERR_XGENMM_DISPOSED. */
 export class Model implements AsyncDisposable {
@@ -102,7 +136,7 @@ export class Model implements AsyncDisposable {
   /** Starts a conversation. Throws ERR_XGENMM_MODEL_UNSUPPORTED for the base model, which knows no turns. */
   chat(options?: ChatOptions): Chat {
     const { variant } = this.info;
-    const { system = variant === '' ? '' : DEFAULT_SYSTEM } = checkOptions(
+    const { system = variant === '' ? '' : DEFAULT_SYSTEM, overflow = 'error' } = checkOptions(
       options,
       CHAT_RULES,
       'model.chat()',
@@ -114,7 +148,8 @@ export class Model implements AsyncDisposable {
         'Expected an instruct model for a chat, received the base model, which continues prompts: use model.complete() or model.stream()',
       );
     }
-    return new Chat(this.#engine, this.info.imageMode, system ?? '');
+    const template = new ChatTemplate(this.#engine, system ?? '');
+    return new Chat(this.#engine, template, { imageMode: this.info.imageMode, overflow });
   }
 
   /** Continues a raw prompt: no template, nothing added around pictures. Rejects with `signal.reason` or an XgenmmError. */
@@ -127,15 +162,19 @@ export class Model implements AsyncDisposable {
    * ERR_XGENMM_CONTEXT_OVERFLOW or what decoding a picture throws.
    */
   stream(content: Content, options?: CompleteOptions): AnswerStream {
-    const { parseSpecial = false, ...checked } = checkOptions(options, COMPLETE_RULES, 'model.stream()');
-    const parts = parseContent(content);
+    const checked = checkOptions(options, COMPLETE_RULES, 'model.stream()');
+    const { parseSpecial = false, fetchImages, onProgress } = checked;
+    const native = toNativeOptions(checked, this.info, 'model.stream()');
+    const parts = parseContent(content, fetchImages);
     this.#engine.assertLive();
     const settings = { parseSpecial, imageMode: this.info.imageMode };
     return new AnswerStream(
-      async (emit, signal) => {
-        const prompt = await buildPrompt(this.#engine, EMPTY_PROMPT, parts, settings, signal);
-        return generateAnswer(this.#engine, prompt, checked, emit, signal);
-      },
+      (emit, signal) =>
+        withProgress(onProgress, signal, async (report, signal) => {
+          const prompt = await buildPrompt(this.#engine, parts, settings, report, signal);
+          const whole = joinPassages([prompt]);
+          return generateAnswer(this.#engine, whole, prompt.timings, native, { emit, report, signal });
+        }),
       checked.signal,
       this.stream,
     );
@@ -144,12 +183,29 @@ export class Model implements AsyncDisposable {
   /** Encodes a picture once for any number of prompts. Rejects with `signal.reason` or an XgenmmError. */
   encodeImage(image: ImageInput, options?: EncodeImageOptions): Promise<EncodedImage> {
     return new Caller(this.encodeImage).run(async () => {
-      const { signal, ...imageOptions } = checkOptions(options, ENCODE_RULES, 'model.encodeImage()');
-      const taken = takeImage(image, 'image');
+      const checked = checkOptions(options, ENCODE_RULES, 'model.encodeImage()');
+      const { fetchImages = false, onProgress, signal: stop, ...imageOptions } = checked;
+      const taken = takeImage(image, 'image', fetchImages);
       this.#engine.assertLive();
-      signal?.throwIfAborted();
-      return (await encodeImage(this.#engine, taken, imageOptions, this.info.imageMode, signal)).image;
+      stop?.throwIfAborted();
+      return withProgress(onProgress, stop, (report, signal) =>
+        this.#encode(taken, imageOptions, report, signal),
+      );
     });
+  }
+
+  async #encode(
+    image: ImageInput,
+    options: ImageOptions,
+    report: Report,
+    signal: AbortSignal | undefined,
+  ): Promise<EncodedImage> {
+    const { imageMode } = this.info;
+    const local = await localImage(image, imageMode, signal);
+    const onProgress = (fraction: number) => report('images', fraction);
+    const encoded = await encodeImage(this.#engine, local, options, imageMode, signal, onProgress);
+    if (!isEncodedImage(local)) onProgress(1);
+    return encoded.image;
   }
 
   /** What the model expects after each position of a raw prompt. Rejects with `signal.reason` or an XgenmmError. */
@@ -158,12 +214,14 @@ export class Model implements AsyncDisposable {
       const {
         parseSpecial = false,
         last = 0,
+        fetchImages,
         signal,
       } = checkOptions(options, LOGITS_RULES, 'model.logits()');
       const settings = { parseSpecial, imageMode: this.info.imageMode };
-      const prompt = await buildPrompt(this.#engine, EMPTY_PROMPT, parseContent(content), settings, signal);
+      const parts = parseContent(content, fetchImages);
+      const prompt = await buildPrompt(this.#engine, parts, settings, () => {}, signal);
       const { tokens, logits, vocabSize } = await this.#engine.computeLogits(
-        prompt,
+        joinPassages([prompt]),
         Math.min(last, this.info.contextSize),
         signal,
       );
@@ -190,16 +248,17 @@ export class Model implements AsyncDisposable {
   }
 
   /** Positions that a raw prompt takes, pictures included; these are measured, not encoded. Rejects with an XgenmmError. */
-  countTokens(content: Content, options?: TokenizeOptions): Promise<number> {
+  countTokens(content: Content, options?: CountOptions): Promise<number> {
     return new Caller(this.countTokens).run(async () => {
-      const { parseSpecial = false } = checkOptions(options, TOKENIZE_RULES, 'model.countTokens()');
-      const parts = parseContent(content);
-      let count = this.#engine
-        .tokenize(parts.map(toSegment), parseSpecial)
-        .filter((token) => token >= 0).length;
+      const checked = checkOptions(options, COUNT_RULES, 'model.countTokens()');
+      const { parseSpecial = false, fetchImages } = checked;
+      const { imageMode } = this.info;
+      const parts = parseContent(content, fetchImages);
+      let count = countText(this.#engine.tokenize(parts.map(toSegment), parseSpecial));
       for (const part of parts) {
         if (part.kind !== 'image') continue;
-        count += await countImageTokens(this.#engine, part.image, part.options, this.info.imageMode);
+        const image = await localImage(part.image, imageMode);
+        count += await countImageTokens(this.#engine, image, part.options, imageMode);
       }
       return count;
     });

@@ -36,12 +36,32 @@ export interface NativeLoadOptions {
 
 export interface NativeGenerateOptions {
   maxTokens: number;
+  /** No stop token before that many. */
+  minTokens: number;
+  /** 0: greedy. */
   temperature: number;
+  /** 0: off. */
+  topK: number;
+  /** 1: off. */
+  topP: number;
+  /** 0: off. */
+  minP: number;
+  /** 1: off. */
   repetitionPenalty: number;
+  /** 0: off. */
+  presencePenalty: number;
+  /** 0: off. */
+  frequencyPenalty: number;
+  /** 0: off. */
+  noRepeatNgramSize: number;
+  /** Added to the logits of `tokens`, which are all different; -Infinity bans. */
+  logitBias: { tokens: Int32Array; values: Float32Array };
   /** 64 bits. */
   seed: bigint;
   /** Stop strings: held back, never part of the text. */
   stop: string[];
+  /** The likeliest tokens to list for each token of the answer; -1: no logprobs at all. */
+  logprobs: number;
 }
 
 export interface NativeModelInfo {
@@ -66,6 +86,7 @@ export type NativeFinishReason = 'stop' | 'stop-string' | 'length' | 'context' |
 
 /** What the engine thread tells JavaScript. `request` is the number given with the request; 0 is the load itself. */
 export type NativeEvent =
+  /** How much of the load, of a picture's encoding or of a prompt (`generate`, `computeLogits`) is done: 0 to 1. */
   | { request: number; type: 'progress'; fraction: number }
   | { request: number; type: 'loaded'; info: NativeModelInfo }
   | {
@@ -94,13 +115,21 @@ export type NativeEvent =
       cachedTokens: number;
       prefillMs: number;
       generateMs: number;
+      /** One per token; empty unless asked for, as the next two. */
+      logprobs: Float32Array;
+      /** Row-major `[tokens, n]`, the likeliest first. */
+      topTokens: Int32Array;
+      topLogprobs: Float32Array;
     }
   | { request: number; type: 'logits'; tokens: Int32Array; logits: Float32Array; vocabSize: number }
   /** A load, encode or logits request was cancelled (a generate request ends with `generated`). */
   | { request: number; type: 'cancelled' }
   | { request: number; type: 'error'; code: ErrorCode; message: string };
 
-/** One loaded model: an engine thread of its own. Every method throws an `Error` with a `code` on wrong arguments. */
+/**
+ * One loaded model: an engine thread of its own. Every method throws an `Error` with a `code` on wrong arguments, and a request beyond
+ * 1,024 open ones fails with ERR_XGENMM_BUSY.
+ */
 export interface NativeEngine {
   /**
    * Valid after `loaded`. Thread-safe and synchronous. Image k becomes `-1-k`.
@@ -111,7 +140,7 @@ export interface NativeEngine {
   countImageTokens(width: number, height: number, mode: NativeImageMode): number;
   /** Added tokens are left out; ill-formed bytes become U+FFFD. */
   detokenize(tokens: Int32Array): string;
-  /** `pixels`: RGB, row-major, `width * height * 3` bytes; copied at the call. */
+  /** `pixels`: RGB, row-major, `width * height * 3` bytes; read in place: neither changed nor transferred until the request has ended. */
   encodeImage(
     request: number,
     pixels: Uint8Array,

@@ -28,16 +28,32 @@ export function integerBetween(low: number, high: number): Rule<number> {
     (value) => Number.isInteger(value) && (value as number) >= low && (value as number) <= high,
   );
 }
+export const nonNegativeInteger = rule<number>(
+  'an integer of at least 0',
+  (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31,
+);
+export const finiteNumber = rule<number>('a finite number', isFiniteFloat);
 export const nonNegativeNumber = rule<number>(
   'a finite number of at least 0',
-  (value) => Number.isFinite(value) && (value as number) >= 0,
+  (value) => isFiniteFloat(value) && (value as number) >= 0,
 );
 export const positiveNumber = rule<number>(
   'a finite number above 0',
-  (value) => Number.isFinite(value) && Math.fround(value as number) > 0,
+  (value) => isFiniteFloat(value) && Math.fround(value as number) > 0,
+);
+export const fraction = rule<number>(
+  'a number from 0 to 1',
+  (value) => isFiniteFloat(value) && (value as number) >= 0 && (value as number) <= 1,
+);
+export const positiveFraction = rule<number>(
+  'a number above 0 and at most 1',
+  (value) => isFiniteFloat(value) && Math.fround(value as number) > 0 && (value as number) <= 1,
 );
 export const boolean = rule<boolean>('a boolean', (value) => typeof value === 'boolean');
 export const text = rule<string>('a string', (value) => typeof value === 'string');
+export function callback<T extends (...args: never[]) => unknown>(): Rule<T> {
+  return rule('a function', (value) => typeof value === 'function');
+}
 export const abortSignal = rule<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal);
 
 /** Throws ERR_XGENMM_INVALID_ARGUMENT unless `value` obeys `rule`. */
@@ -104,6 +120,11 @@ function unknownOption(name: string, known: string[], owner: string): XgenmmErro
       ? `did you mean '${nearest}'?`
       : `it takes ${known.join(', ')}`;
   return new XgenmmError('ERR_XGENMM_INVALID_ARGUMENT', `Unknown option '${name}' in ${owner}: ${hint}`);
+}
+
+/** Whether `value` is a number that stays finite in the engine's 32 bits. */
+export function isFiniteFloat(value: unknown): boolean {
+  return typeof value === 'number' && Number.isFinite(Math.fround(value));
 }
 
 /** Levenshtein's edit distance, letter case ignored. */

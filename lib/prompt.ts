@@ -1,76 +1,100 @@
 import { orAborted } from './abort.js';
 import { type Part, toSegment } from './content.js';
-import { encodeImage, type ImageTimings, leastImageTokens } from './encoded-image.js';
+import {
+  type EncodedImage,
+  encodeImage,
+  type ImageTimings,
+  isEncodedImage,
+  leastImageTokens,
+  localImage,
+} from './encoded-image.js';
 import type { Engine } from './engine.js';
 import { XgenmmError } from './errors.js';
-import type { ImageMode } from './image.js';
-import type { NativePrompt } from './native.js';
+import { type ImageInput, type ImageMode, type ImageOptions, remoteUrl } from './image.js';
+import { countText, type Passage } from './passage.js';
+import type { Report } from './progress.js';
 
-/** Tokens and pictures ready for the engine, and the time that the pictures took (ms, summed). */
-export interface Prompt extends NativePrompt {
+/** A passage made of content, and the time that its pictures took (ms, summed). */
+export interface Prompt extends Passage {
   timings: ImageTimings;
 }
 
-/** What the tokens of a continued prompt follow. */
-export const EMPTY_PROMPT: NativePrompt = { tokens: new Int32Array(), images: [] };
+export interface PromptSettings {
+  parseSpecial: boolean;
+  /** The model's. */
+  imageMode: ImageMode | undefined;
+  /** Positions that stand in front in any case; undefined for the start of a prompt. */
+  before?: number;
+}
+
+interface Picture {
+  image: ImageInput;
+  options: ImageOptions;
+}
 
 /**
- * Appends `parts` to `before`, whose tokens stay as they are. The text is tokenised first, so that a wrong special token fails
- * before any picture is encoded.
+ * Makes a passage of `parts`. The text is tokenised first, then pictures are fetched and measured, then encoded, so that a wrong special
+ * token or a prompt that cannot fit fails before any work that takes long.
  */
 export async function buildPrompt(
   engine: Engine,
-  before: NativePrompt,
   parts: readonly Part[],
-  options: { parseSpecial: boolean; imageMode: ImageMode | undefined },
+  { parseSpecial, imageMode, before }: PromptSettings,
+  report: Report,
   signal: AbortSignal | undefined,
 ): Promise<Prompt> {
-  const added = engine.tokenize(parts.map(toSegment), options.parseSpecial, before.tokens.length > 0);
-  await orAborted(checkLength(engine, before, added, parts, options.imageMode), signal);
-  const images = [...before.images];
+  const tokens = engine.tokenize(parts.map(toSegment), parseSpecial, before !== undefined);
+  const fixed = (before ?? 0) + countText(tokens);
+  const pictures = await measurePictures(engine, parts, fixed, imageMode, signal);
+
+  const images: EncodedImage[] = [];
   const timings = { decode: 0, preprocess: 0, vision: 0, resample: 0 };
-  for (const part of parts) {
-    if (part.kind !== 'image') continue;
+  const total = pictures.filter(({ image }) => !isEncodedImage(image)).length;
+  let encodedBefore = 0;
+  for (const { image, options } of pictures) {
     signal?.throwIfAborted();
-    const encoded = await encodeImage(engine, part.image, part.options, options.imageMode, signal);
-    images.push(encoded.image.embeddings);
+    const onProgress = (fraction: number) => report('images', (encodedBefore + fraction) / total);
+    const encoded = await encodeImage(engine, image, options, imageMode, signal, onProgress);
+    images.push(encoded.image);
     timings.decode += encoded.timings.decode;
     timings.preprocess += encoded.timings.preprocess;
     timings.vision += encoded.timings.vision;
     timings.resample += encoded.timings.resample;
+    if (isEncodedImage(image)) continue;
+    onProgress(1);
+    encodedBefore++;
   }
-  // Image k of the added parts is image k + before.images.length of the whole.
-  const shifted = added.map((token) => (token < 0 ? token - before.images.length : token));
-  return { tokens: appendTokens(before.tokens, shifted), images, timings };
+  return { tokens, images, timings };
 }
 
-/** A prompt that cannot fit is refused before its pictures are encoded, which takes long. */
-async function checkLength(
+/** The pictures of `parts`, all here. A prompt that cannot fit, `fixed` positions of text included, is refused as soon as that is known. */
+async function measurePictures(
   engine: Engine,
-  before: NativePrompt,
-  added: Int32Array,
   parts: readonly Part[],
+  fixed: number,
   imageMode: ImageMode | undefined,
-): Promise<void> {
-  const isToken = (token: number) => token >= 0;
-  let positions = before.tokens.filter(isToken).length + added.filter(isToken).length;
-  for (const image of before.images) positions += image.length / engine.info.width;
-  for (const part of parts) {
-    if (part.kind === 'image')
-      positions += await leastImageTokens(engine, part.image, part.options, imageMode);
-  }
+  signal: AbortSignal | undefined,
+): Promise<Picture[]> {
   const { contextSize } = engine.info;
-  if (positions > contextSize) {
-    throw new XgenmmError(
-      'ERR_XGENMM_CONTEXT_OVERFLOW',
-      `the prompt takes ${positions} positions, but the context holds ${contextSize}: shorten it, use fewer pictures or load with a larger contextSize`,
-    );
+  const pictures: Picture[] = [];
+  let positions = fixed;
+  for (const part of parts) {
+    if (part.kind !== 'image') continue;
+    const { options } = part;
+    if (remoteUrl(part.image, 'image') !== undefined) checkLength(positions, contextSize);
+    const image = await localImage(part.image, imageMode, signal);
+    positions += await orAborted(leastImageTokens(engine, image, options, imageMode), signal);
+    pictures.push({ image, options });
   }
+  checkLength(positions, contextSize);
+  return pictures;
 }
 
-export function appendTokens(before: Int32Array, added: Int32Array): Int32Array {
-  const tokens = new Int32Array(before.length + added.length);
-  tokens.set(before);
-  tokens.set(added, before.length);
-  return tokens;
+/** Throws ERR_XGENMM_CONTEXT_OVERFLOW if a prompt of that many positions does not fit. */
+export function checkLength(positions: number, contextSize: number): void {
+  if (positions <= contextSize) return;
+  throw new XgenmmError(
+    'ERR_XGENMM_CONTEXT_OVERFLOW',
+    `the prompt takes ${positions} positions, but the context holds ${contextSize}: shorten it, use fewer pictures or load with a larger contextSize`,
+  );
 }

@@ -3,6 +3,7 @@ import { loadAddon } from '../../lib/addon.js';
 import { Engine } from '../../lib/engine.js';
 import { type Answer, type Content, type EncodedImage, loadModel, type Model } from '../../lib/index.js';
 import { createModel } from '../../lib/load.js';
+import { toNativeOptions } from '../../lib/sampling.js';
 import { failure } from '../failure.js';
 import { modelFile } from '../files.js';
 import { expectNoUnhandledRejections } from '../unit/rejections.js';
@@ -187,7 +188,7 @@ describe('a chat of two turns', () => {
       tokenizerStyle: '',
       slidingWindow: -1,
     });
-    const greedy = { maxTokens: 24, temperature: 0, repetitionPenalty: 1, seed: 0n, stop: [] };
+    const greedy = toNativeOptions({ maxTokens: 24, seed: 0 }, engine.info, 'the test');
     const fresh = await engine.generate(whole, greedy, () => {});
     expect(fresh).toMatchObject({ cachedTokens: 0, tokens: second.tokens, text: second.text });
     await engine.dispose();

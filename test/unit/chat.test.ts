@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_SYSTEM } from '../../lib/chat.js';
+import { DEFAULT_SYSTEM } from '../../lib/chat-template.js';
 import { createModel } from '../../lib/load.js';
 import type { ChatOptions } from '../../lib/model.js';
 import type { NativeModelInfo } from '../../lib/native.js';
@@ -202,7 +202,7 @@ describe('one turn at a time', () => {
 describe('wrong use', () => {
   test.each<[object, string]>([
     [{ parseSpecial: true }, "Unknown option 'parseSpecial' in chat.stream()"],
-    [{ topK: 3 }, "Unknown option 'topK' in chat.stream()"],
+    [{ topK: 0 }, 'Expected a positive integer for topK in chat.stream(), received 0'],
     [{ temperatur: 1 }, "did you mean 'temperature'?"],
   ])('refuses %o', async (options, message) => {
     const { chat } = await setUp();

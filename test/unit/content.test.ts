@@ -38,6 +38,28 @@ describe('parseContent', () => {
     expect(parseContent(parts)).toEqual([image, image, { kind: 'text', text: 'What is this?' }]);
   });
 
+  test('web addresses, where they may be fetched', () => {
+    const url = 'https://example.org/a.jpg';
+    const own = new URL(url);
+    const parts = parseContent(
+      [
+        { image: url, mode: 'pad' },
+        { image: own },
+        { type: 'image_url', image_url: url },
+        { type: 'image_url', image_url: { url: 'data:,x' } },
+      ],
+      true,
+    );
+    own.pathname = '/other.jpg';
+    const image = new URL(url);
+    expect(parts).toEqual([
+      { kind: 'image', image, options: { mode: 'pad' } },
+      { kind: 'image', image, options: {} },
+      { kind: 'image', image, options: {} },
+      { kind: 'image', image: 'data:,x', options: {} },
+    ]);
+  });
+
   test.each<[unknown, string]>([
     [7, 'Expected a string or an array of strings and parts for content, received 7'],
     [
@@ -68,8 +90,17 @@ describe('parseContent', () => {
     ],
     [
       [{ type: 'image_url', image_url: 'https://example.org/a.jpg' }],
-      'pictures are not fetched from the network',
+      'pictures are fetched from the network only with the option fetchImages: true',
     ],
+    [
+      [{ image: new URL('https://example.org/a.jpg') }],
+      'Expected a local picture or a data: URL for image in content[0], received "https://example.org/a.jpg"',
+    ],
+    [
+      ['a', { image: 'HTTP://example.org/a.jpg' }],
+      'for image in content[1], received "HTTP://example.org/a.jpg"',
+    ],
+    [[{ image: 'https://' }], 'Expected a well-formed URL for image in content[0], received "https://"'],
   ])('refuses %o', (content, message) => {
     expect(() => parseContent(content as Content)).toThrow(
       expect.objectContaining({

@@ -10,6 +10,9 @@ import type {
   NativeSegment,
 } from '../../lib/native.js';
 
+/** Requests that may be open at the same time. */
+const MAX_OPEN = 1024;
+
 /** Added tokens and their ids; the chat tokens swallow the whitespace after them, as in the real vocabulary. */
 export const ADDED: Record<string, number> = {
   '<|assistant|>': 32001,
@@ -48,7 +51,8 @@ interface Encode {
 
 /**
  * An addon without a model: a token per character, and answers that the test dictates, one character per turn of the event loop.
- * It keeps the seam's promises (events come later, every request ends, cancelled ones soon) and records what it was asked.
+ * It keeps the seam's promises (events come later, every request ends, cancelled ones soon; progress rises to 1; pixels are read in
+ * place; so many requests and no more) and records what it was asked.
  */
 export class FakeAddon implements NativeAddon {
   /** Answers to come, in order; when they run out, an endless one. */
@@ -140,16 +144,21 @@ class FakeEngine implements NativeEngine {
     height: number,
     mode: NativeImageMode,
   ): void {
-    this.addon.encodes.push({ pixels: pixels.slice(), width, height, mode });
+    const encode = { pixels, width, height, mode };
+    const ordinal = this.addon.encodes.push(encode);
     this.#run(request, async () => {
-      await tick();
-      if (this.#cancelled.has(request)) return this.onEvent({ request, type: 'cancelled' });
+      for (const fraction of [0.5, 1]) {
+        await tick();
+        if (this.#cancelled.has(request)) return this.onEvent({ request, type: 'cancelled' });
+        this.onEvent({ request, type: 'progress', fraction });
+      }
+      encode.pixels = pixels.slice();
       const tiles = countTiles(width, height, mode);
       const tokenCount = TILE_TOKENS * tiles;
       this.onEvent({
         request,
         type: 'encoded',
-        embeddings: new Float32Array(tokenCount * this.info.width).fill(this.addon.encodes.length),
+        embeddings: new Float32Array(tokenCount * this.info.width).fill(ordinal),
         tokenCount,
         width: this.info.width,
         columns: tiles - 1,
@@ -168,6 +177,7 @@ class FakeEngine implements NativeEngine {
     this.#run(request, async () => {
       const promptTokens = this.#positions(prompt);
       const tokens: number[] = [];
+      const listed = Math.max(options.logprobs, 0);
       const finish = (finishReason: 'stop' | 'stop-string' | 'length' | 'cancelled') =>
         this.onEvent({
           request,
@@ -179,11 +189,19 @@ class FakeEngine implements NativeEngine {
           cachedTokens: 5,
           prefillMs: 7,
           generateMs: 9,
+          logprobs: Float32Array.from(options.logprobs < 0 ? [] : tokens, (_, i) => -1 - i),
+          topTokens: Int32Array.from({ length: listed * tokens.length }, (_, i) => i),
+          topLogprobs: Float32Array.from({ length: listed * tokens.length }, (_, i) => -i / 2),
         });
-      for (;;) {
+      for (const fraction of [0.5, 1]) {
         await tick();
         if (this.#cancelled.has(request)) return finish('cancelled');
         if (this.addon.failure.generate) throw this.addon.failure.generate;
+        this.onEvent({ request, type: 'progress', fraction });
+      }
+      for (;;) {
+        await tick();
+        if (this.#cancelled.has(request)) return finish('cancelled');
         if (this.addon.stalled) continue;
         const char = script === undefined ? 'z' : script[tokens.length];
         if (char === undefined) return finish('stop');
@@ -200,6 +218,7 @@ class FakeEngine implements NativeEngine {
     this.#run(request, async () => {
       await tick();
       if (this.#cancelled.has(request)) return this.onEvent({ request, type: 'cancelled' });
+      this.onEvent({ request, type: 'progress', fraction: 1 });
       const positions = this.#positions(prompt);
       const rows = last === 0 ? positions : Math.min(last, positions);
       const tokens = new Int32Array(positions);
@@ -220,7 +239,7 @@ class FakeEngine implements NativeEngine {
 
   async dispose(): Promise<void> {
     this.addon.disposals++;
-    for (let request = 0; request < 1000; request++) this.#cancelled.add(request);
+    for (let request = 0; request < 10_000; request++) this.#cancelled.add(request);
     await Promise.all(this.#running);
   }
 
@@ -236,6 +255,7 @@ class FakeEngine implements NativeEngine {
   }
 
   #run(request: number, work: () => Promise<void>): void {
+    if (this.#running.size >= MAX_OPEN) throw nativeError('ERR_XGENMM_BUSY', 'too many open requests');
     const run = work().catch((error) =>
       this.onEvent({ request, type: 'error', code: error.code, message: error.message }),
     );

@@ -213,7 +213,7 @@ describe('errors', () => {
       'web address',
       'https://example.org/a.png',
       'ERR_XGENMM_INVALID_ARGUMENT',
-      /not fetched from the network/,
+      /fetched from the network only with the option fetchImages: true/,
     ],
     [
       'too large',
@@ -246,7 +246,7 @@ describe('errors', () => {
       /Uint8Array or Uint8ClampedArray/,
     ],
   ])('%s', async (_, image, code, message) => {
-    const decoding = (async () => decodeImage(takeImage(image, 'image') as UnencodedImage, {}))();
+    const decoding = (async () => decodeImage(takeImage(image, 'image', false) as UnencodedImage, {}))();
     await expect(decoding).rejects.toMatchObject({
       name: 'XgenmmError',
       code,
