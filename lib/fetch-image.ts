@@ -70,17 +70,12 @@ async function download(start: URL, signal: AbortSignal, limits: FetchLimits): P
 }
 
 function redirected(url: URL, location: string): URL {
-  try {
-    return new URL(location, url);
-  } catch (cause) {
-    throw fetchError(url, `a redirect to ${describe(location)}`, cause);
-  }
+  const target = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
+  if (target?.protocol === 'http:' || target?.protocol === 'https:') return target;
+  throw fetchError(url, 'a redirect to something else than an http or https URL');
 }
 
 function assertAllowed(url: URL, limits: FetchLimits): void {
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw fetchError(url, `a redirect to a ${url.protocol} URL`);
-  }
   if (url.username !== '' || url.password !== '') throw fetchError(url, 'a URL with a user name or password');
   // An IP address is connected to without a lookup. The URL parser has brought all its notations into one.
   const host = url.hostname.replace(/^\[|\]$/g, '');

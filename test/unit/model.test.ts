@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import type { CompleteOptions } from '../../lib/index.js';
 import { createModel, type LoadOptions } from '../../lib/load.js';
 import type { NativeModelInfo } from '../../lib/native.js';
 import { FakeAddon, SLOW_PREFIX, tick } from './fake-addon.js';
@@ -16,35 +15,6 @@ async function setUp(info: Partial<NativeModelInfo> = {}, options: LoadOptions =
 }
 
 describe('complete and stream', () => {
-  test('defaults: greedy, no penalty, as long as fits, a fresh seed', async () => {
-    const { addon, model } = await setUp();
-    addon.answers = ['a', 'b'];
-    await model.complete('x');
-    await model.complete('x');
-    const [first, second] = addon.generations;
-    expect(first).toMatchObject({ maxTokens: 2000, temperature: 0, repetitionPenalty: 1, stop: [] });
-    expect(first?.seed).not.toBe(second?.seed);
-  });
-
-  test('options reach the engine', async () => {
-    const { addon, model } = await setUp();
-    const options: CompleteOptions = {
-      maxTokens: 2,
-      temperature: 0.5,
-      repetitionPenalty: 2,
-      seed: 7,
-      stop: '!',
-    };
-    expect(await model.complete('x', options)).toMatchObject({ text: 'zz', finishReason: 'length' });
-    expect(addon.generations[0]).toEqual({
-      maxTokens: 2,
-      temperature: 0.5,
-      repetitionPenalty: 2,
-      seed: 7n,
-      stop: ['!'],
-    });
-  });
-
   test('the prompt is raw; specials are parsed on request only', async () => {
     const { addon, model } = await setUp();
     addon.answers = ['a', 'b'];
@@ -64,22 +34,6 @@ describe('complete and stream', () => {
     expect(timings).toMatchObject({ preprocess: 2, vision: 40, resample: 600, prefill: 7, generate: 9 });
     expect(timings.decode).toBeGreaterThan(0);
     expect(addon.encodes.map(({ mode }) => mode)).toEqual(['anyres', 'squash']);
-  });
-
-  test.each<[object, string]>([
-    [{ maxTokens: 0 }, 'Expected a positive integer for maxTokens in model.stream(), received 0'],
-    [{ temperature: -1 }, 'Expected a finite number of at least 0 for temperature'],
-    [{ temperature: Number.NaN }, 'for temperature in model.stream(), received NaN'],
-    [{ repetitionPenalty: 0 }, 'Expected a finite number above 0 for repetitionPenalty'],
-    [{ seed: -1 }, 'Expected an integer from 0 to 2^64 - 1 for seed'],
-    [{ seed: 2n ** 64n }, 'received 18446744073709551616n'],
-    [{ stop: ['a', ''] }, 'Expected a non-empty string or an array of them for stop'],
-    [{ parseSpecial: 1 }, 'Expected a boolean for parseSpecial'],
-    [{ max_tokens: 5 }, "did you mean 'maxTokens'?"],
-  ])('refuses %o', async (options, message) => {
-    const { model } = await setUp();
-    expect(() => model.stream('x', options)).toThrow(message);
-    await expect(model.complete('x', options)).rejects.toMatchObject({ code: 'ERR_XGENMM_INVALID_ARGUMENT' });
   });
 });
 
