@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace xgenmm {
 
@@ -25,9 +26,13 @@ std::string optional_text(const Napi::Value& value, const char* name) {
   return value.IsUndefined() ? "" : text(value, name);
 }
 
-float number(const Napi::Value& value, const char* name) {
-  if (!value.IsNumber()) wrong(std::string("a number for ") + name);
-  return static_cast<float>(value.As<Napi::Number>().DoubleValue());
+float number(const Napi::Value& value, const char* name, double low, double high) {
+  const double result = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
+  if (!(result >= low && result <= high)) {
+    wrong(std::string("a number from ") + std::to_string(low) + " to " + std::to_string(high) +
+          " for " + name);
+  }
+  return static_cast<float>(result);
 }
 
 bool is_typed_array(const Napi::Value& value, napi_typedarray_type type) {
@@ -47,6 +52,23 @@ PromptData read_prompt(const Napi::Value& value) {
     data.images.emplace_back(values.Data(), values.Data() + values.ElementLength());
   }
   return data;
+}
+
+std::vector<std::pair<int32_t, float>> read_logit_bias(const Napi::Value& value) {
+  const Napi::Object object = xgenmm::object(value, "logitBias");
+  const std::vector<int32_t> tokens = read_tokens(object.Get("tokens"));
+  const Napi::Value biases = object.Get("values");
+  if (!is_typed_array(biases, napi_float32_array) ||
+      biases.As<Napi::Float32Array>().ElementLength() != tokens.size()) {
+    wrong("a Float32Array with a value for each token of logitBias");
+  }
+  std::vector<std::pair<int32_t, float>> result;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const float bias = biases.As<Napi::Float32Array>()[i];
+    if (!(bias < INFINITY)) wrong("values for logitBias that are finite or -Infinity");
+    result.emplace_back(tokens[i], bias);
+  }
+  return result;
 }
 
 Napi::Float32Array write_floats(Napi::Env env, const std::vector<float>& values) {
@@ -137,6 +159,9 @@ struct BodyWriter {
     out["cachedTokens"] = body.cached_tokens;
     out["prefillMs"] = body.prefill_ms;
     out["generateMs"] = body.generate_ms;
+    out["logprobs"] = write_floats(env, body.logprobs.chosen);
+    out["topTokens"] = write_tokens(env, body.logprobs.top_tokens);
+    out["topLogprobs"] = write_floats(env, body.logprobs.top);
     return "generated";
   }
   const char* operator()(const event::Logits& body) {
@@ -201,26 +226,47 @@ EncodeRequest read_encode_request(const Napi::CallbackInfo& info) {
   EncodeRequest request;
   request.picture.width = read_int(info[2], "width", 1, kMaxPictureSide);
   request.picture.height = read_int(info[3], "height", 1, kMaxPictureSide);
-  request.picture.rgb.assign(pixels.Data(), pixels.Data() + pixels.ElementLength());
+  request.picture.rgb = pixels.Data();
+  request.picture.size = pixels.ElementLength();
   request.mode = read_image_mode(info[4]);
   check_picture(request.picture);
   return request;
+}
+
+SamplingOptions read_sampling_options(const Napi::Object& object) {
+  constexpr double kMax = std::numeric_limits<float>::max();
+  constexpr int kMaxCount = 1 << 20;
+  const auto real = [&](const char* name, double low, double high) {
+    return number(object.Get(name), name, low, high);
+  };
+  const auto whole = [&](const char* name, int low, int high) {
+    return read_int(object.Get(name), name, low, high);
+  };
+  SamplingOptions options;
+  options.temperature = real("temperature", 0, kMax);
+  options.top_k = whole("topK", 0, INT32_MAX);
+  options.top_p = real("topP", 0, 1);
+  options.min_p = real("minP", 0, 1);
+  options.repetition_penalty =
+      real("repetitionPenalty", std::numeric_limits<float>::denorm_min(), kMax);
+  options.presence_penalty = real("presencePenalty", -kMax, kMax);
+  options.frequency_penalty = real("frequencyPenalty", -kMax, kMax);
+  options.no_repeat_ngram = whole("noRepeatNgramSize", 0, kMaxCount);
+  options.min_tokens = whole("minTokens", 0, kMaxCount);
+  options.logit_bias = read_logit_bias(object.Get("logitBias"));
+  options.alternatives = whole("logprobs", -1, 20);
+  const Napi::Value seed = object.Get("seed");
+  if (!seed.IsBigInt()) wrong("a bigint for seed");
+  bool lossless;
+  options.seed = seed.As<Napi::BigInt>().Uint64Value(&lossless);
+  return options;
 }
 
 GenerateRequest read_generate_request(const Napi::Value& prompt, const Napi::Value& value) {
   const Napi::Object options = object(value, "options");
   GenerateRequest request{read_prompt(prompt), {}, 0, {}};
   request.max_tokens = read_int(options.Get("maxTokens"), "maxTokens", 1, 1 << 20);
-  request.sampling.temperature = number(options.Get("temperature"), "temperature");
-  request.sampling.repetition_penalty =
-      number(options.Get("repetitionPenalty"), "repetitionPenalty");
-  if (!(request.sampling.temperature >= 0) || !(request.sampling.repetition_penalty > 0)) {
-    wrong("a temperature of at least 0 and a repetitionPenalty above 0");
-  }
-  const Napi::Value seed = options.Get("seed");
-  if (!seed.IsBigInt()) wrong("a bigint for seed");
-  bool lossless;
-  request.sampling.seed = seed.As<Napi::BigInt>().Uint64Value(&lossless);
+  request.sampling = read_sampling_options(options);
   const Napi::Value stop = options.Get("stop");
   if (!stop.IsArray()) wrong("an array for stop");
   const Napi::Array list = stop.As<Napi::Array>();
@@ -292,6 +338,8 @@ const char* error_code_name(ErrorCode code) {
       return "ERR_XGENMM_IMAGE_LIMIT";
     case ErrorCode::kContextOverflow:
       return "ERR_XGENMM_CONTEXT_OVERFLOW";
+    case ErrorCode::kBusy:
+      return "ERR_XGENMM_BUSY";
     case ErrorCode::kDisposed:
       return "ERR_XGENMM_DISPOSED";
     case ErrorCode::kInternal:

@@ -118,7 +118,9 @@ void EngineObject::deliver(Napi::Env env, std::vector<Event> events) {
     } catch (const Napi::Error& error) {
       thrown = error;
     }
-    if (ends_request(event)) close_one();
+    if (!ends_request(event)) continue;
+    pixels_.erase(event.request);
+    close_one();
   }
   // A listener that throws must not swallow the events behind it.
   if (!thrown.IsEmpty()) throw thrown;
@@ -156,7 +158,10 @@ Napi::Value EngineObject::detokenize(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineObject::encode_image(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    submit(read_request_id(info[0]), read_encode_request(info));
+    const RequestId id = read_request_id(info[0]);
+    const EncodeRequest request = read_encode_request(info);
+    submit(id, request);
+    pixels_[id] = Napi::Persistent(info[1].As<Napi::Object>());
     return info.Env().Undefined();
   });
 }

@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -45,6 +46,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   std::unique_ptr<EventPump> pump_;
   std::unique_ptr<Engine> engine_;
   int open_ = 0;
+  // What the engine reads in place, by request.
+  std::map<RequestId, Napi::ObjectReference> pixels_;
   std::optional<Napi::Promise::Deferred> disposed_;
 };
 

@@ -185,7 +185,7 @@ class GoldenCase {
     while (slot.length() < prompt_->length()) {
       const int count = std::min(Phi3::kMaxOutputs, prompt_->length() - slot.length());
       std::vector<float> rows;
-      CHECK(model_.text().forward(slot, *prompt_, count, count, rows, &taps));
+      CHECK(model_.text().forward({{&slot, &*prompt_, -1, count, count}}, rows, &taps));
       logits.insert(logits.end(), rows.begin(), rows.end());
     }
     const auto tail = [](const std::vector<float>& values, size_t count) {
@@ -229,21 +229,23 @@ class GoldenCase {
   void check_greedy(float penalty, const std::string& key) {
     const auto expected = json_[key].get<std::vector<int32_t>>();
     KvSlot& slot = fresh_slot();
-    Sampler sampler({0.0f, penalty, 0});
+    SamplingOptions options;
+    options.repetition_penalty = penalty;
+    Sampler sampler(options);
     std::vector<int32_t> ids;
     std::vector<float> logits;
     CHECK(prompt_->length() <= Phi3::kMaxChunk);
-    CHECK(model_.text().forward(slot, *prompt_, prompt_->length(), 1, logits));
+    CHECK(model_.text().forward({{&slot, &*prompt_, -1, prompt_->length(), 1}}, logits));
     while (true) {
-      ids.push_back(sampler.sample(logits));
+      ids.push_back(sampler.sample(logits, {}).token);
       if (ids.size() == expected.size()) break;
-      CHECK(model_.text().forward(slot, ids.back(), logits));
+      CHECK(model_.text().forward({{&slot, nullptr, ids.back(), 1, 1}}, logits));
     }
     CHECK_EQ(ids, expected);
   }
 
   KvSlot& fresh_slot() {
-    KvSlot& slot = model_.kv_cache().front();
+    KvSlot& slot = model_.kv_cache().slot(0);
     slot.truncate(0);
     return slot;
   }

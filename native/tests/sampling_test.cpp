@@ -15,59 +15,188 @@ TEST(argmax_takes_the_first_largest_and_never_nan) {
   CHECK_EQ(argmax({nan, nan}), 0);
 }
 
-TEST(sampler_penalises_what_it_has_generated) {
-  Sampler sampler({0.0f, 2.0f, 0});
-  std::vector<float> logits = {-1.0f, 3.0f, 2.0f};
-  CHECK_EQ(sampler.sample(logits), 1);
-  logits = {-1.0f, 3.0f, 2.0f};
-  CHECK_EQ(sampler.sample(logits), 2);  // 3 / 2 < 2
-  logits = {-1.0f, 3.0f, 2.0f};
-  CHECK_EQ(sampler.sample(logits), 1);  // 3 / 2 > 2 / 2
-  logits = {-0.5f, -1.0f, -1.0f};
-  CHECK_EQ(sampler.sample(logits), 0);  // -1 * 2 < -0.5
+using Logits = std::vector<float>;
+
+const float kInfinity = std::numeric_limits<float>::infinity();
+
+// The greedy choices for the same logits over and over.
+std::vector<int32_t> choices(const SamplingOptions& options, const Logits& logits, int count,
+                             const std::unordered_set<int32_t>& stop_tokens = {}) {
+  Sampler sampler(options);
+  std::vector<int32_t> ids;
+  for (int i = 0; i < count; ++i) ids.push_back(sampler.sample(logits, stop_tokens).token);
+  return ids;
 }
 
-TEST(sampler_follows_the_distribution) {
-  const std::vector<float> logits = {std::log(1.0f), std::log(2.0f), std::log(5.0f)};
-  const int draws = 40000;
-  for (const float temperature : {1.0f, 0.5f}) {
-    Sampler sampler({temperature, 1.0f, 7});
-    int counts[3] = {};
-    for (int i = 0; i < draws; ++i) {
-      std::vector<float> copy = logits;
-      ++counts[sampler.sample(copy)];
-    }
-    double weights[3], total = 0;
-    for (int i = 0; i < 3; ++i)
-      total += weights[i] = std::pow(std::exp(double{logits[i]}), 1 / temperature);
-    for (int i = 0; i < 3; ++i) CHECK_NEAR(counts[i] / double{draws}, weights[i] / total, 0.01);
+// How often each token is drawn, as fractions.
+std::vector<double> drawn(SamplingOptions options, const Logits& logits, int draws = 40000) {
+  options.seed = 7;
+  std::vector<double> shares(logits.size());
+  Sampler sampler(options);
+  for (int i = 0; i < draws; ++i)
+    shares[static_cast<size_t>(sampler.sample(logits, {}).token)] += 1.0 / draws;
+  return shares;
+}
+
+void check_shares(const std::vector<double>& shares, const std::vector<double>& expected) {
+  CHECK_EQ(shares.size(), expected.size());
+  for (size_t i = 0; i < shares.size(); ++i) {
+    if (expected[i] == 0) CHECK_EQ(shares[i], 0.0);
+    CHECK_NEAR(shares[i], expected[i], 0.01);
   }
 }
 
+// log of 1, 2, 3, 4: probabilities 0.1 to 0.4.
+const Logits kTenths = {std::log(1.0f), std::log(2.0f), std::log(3.0f), std::log(4.0f)};
+
+TEST(sampler_penalises_what_it_has_generated) {
+  SamplingOptions options;
+  options.repetition_penalty = 2;
+  // 3 / 2 < 2; then 3 / 2 > 2 / 2. The penalty does not grow with the count.
+  CHECK_EQ(choices(options, {-1, 3, 2}, 4), (std::vector<int32_t>{1, 2, 1, 1}));
+  // -0.5 * 2 ties with -1.
+  CHECK_EQ(choices(options, {-0.5f, -1, -0.9f}, 3), (std::vector<int32_t>{0, 2, 0}));
+}
+
+TEST(sampler_presence_and_frequency_penalties) {
+  SamplingOptions presence;
+  presence.presence_penalty = 1.5f;
+  // Once for good: 3 - 1.5 < 2, then 3 - 1.5 > 2 - 1.5 for ever.
+  CHECK_EQ(choices(presence, {3, 2, 0}, 5), (std::vector<int32_t>{0, 1, 0, 0, 0}));
+  SamplingOptions frequency;
+  frequency.frequency_penalty = 0.75f;
+  // 3, 2.25, 2 (the other), 1.5, ...: with the count.
+  CHECK_EQ(choices(frequency, {3, 2, 0}, 6), (std::vector<int32_t>{0, 0, 1, 0, 1, 0}));
+  SamplingOptions reward;
+  reward.presence_penalty = -5;
+  CHECK_EQ(choices(reward, {1, 0.9f}, 3), (std::vector<int32_t>{0, 0, 0}));
+}
+
+TEST(sampler_bans_repeated_ngrams) {
+  SamplingOptions options;
+  options.no_repeat_ngram = 1;
+  CHECK_EQ(choices(options, {1, 3, 2, 0}, 4), (std::vector<int32_t>{1, 2, 0, 3}));
+  options.no_repeat_ngram = 2;
+  // 1 1; "1 1" may not come again, so 2 does; then 1, after which 1 and 2 are taken, so 0.
+  CHECK_EQ(choices(options, {1, 3, 2}, 6), (std::vector<int32_t>{1, 1, 2, 1, 0, 1}));
+  options.no_repeat_ngram = 3;
+  CHECK_EQ(choices(options, {1, 3, 2}, 5), (std::vector<int32_t>{1, 1, 1, 2, 1}));
+}
+
+TEST(sampler_biases_and_bans) {
+  SamplingOptions options;
+  options.logit_bias = {{1, -kInfinity}, {2, 1.5f}};
+  CHECK_EQ(choices(options, {1, 9, 0}, 2), (std::vector<int32_t>{2, 2}));
+  options.logit_bias = {{3, 1.0f}};
+  Sampler sampler(options);
+  CHECK_THROWS(ErrorCode::kInvalidArgument, sampler.check(3));
+  sampler.check(4);
+  options.logit_bias = {{-1, 1.0f}};
+  CHECK_THROWS(ErrorCode::kInvalidArgument, Sampler(options).check(3));
+}
+
+TEST(sampler_holds_stop_tokens_back) {
+  SamplingOptions options;
+  options.min_tokens = 3;
+  CHECK_EQ(choices(options, {1, 9, 5}, 5, {1, 2}), (std::vector<int32_t>{0, 0, 0, 1, 1}));
+}
+
+TEST(sampler_follows_the_distribution) {
+  SamplingOptions options;
+  options.temperature = 1;
+  check_shares(drawn(options, kTenths), {0.1, 0.2, 0.3, 0.4});
+  options.temperature = 0.5f;
+  check_shares(drawn(options, kTenths), {1 / 30.0, 4 / 30.0, 9 / 30.0, 16 / 30.0});
+}
+
+TEST(sampler_filters) {
+  SamplingOptions options;
+  options.temperature = 1;
+  options.top_k = 2;
+  check_shares(drawn(options, kTenths), {0, 0, 3 / 7.0, 4 / 7.0});
+  options.top_k = 9;
+  check_shares(drawn(options, kTenths), {0.1, 0.2, 0.3, 0.4});
+  // Equals at the edge stay together.
+  options.top_k = 1;
+  check_shares(drawn(options, {0, 0, -1}), {0.5, 0.5, 0});
+  options.top_k = 0;
+  // The fewest whose probabilities reach it.
+  options.top_p = 0.65f;
+  check_shares(drawn(options, kTenths), {0, 0, 3 / 7.0, 4 / 7.0});
+  options.top_p = 0.75f;
+  check_shares(drawn(options, kTenths), {0, 2 / 9.0, 3 / 9.0, 4 / 9.0});
+  options.top_p = 0;
+  check_shares(drawn(options, kTenths), {0, 0, 0, 1});
+  // After top-k, of what top-k left: 3/7 and 4/7.
+  options.top_k = 2;
+  options.top_p = 0.5f;
+  check_shares(drawn(options, kTenths), {0, 0, 0, 1});
+  options.top_k = 0;
+  options.top_p = 1;
+  // Relative to the likeliest.
+  options.min_p = 0.6f;
+  check_shares(drawn(options, kTenths), {0, 0, 3 / 7.0, 4 / 7.0});
+  options.min_p = 1;
+  check_shares(drawn(options, kTenths), {0, 0, 0, 1});
+  // Temperature comes before the filters: 1 : 4 : 9 : 16.
+  options.min_p = 0.5f;
+  options.temperature = 0.5f;
+  check_shares(drawn(options, kTenths), {0, 0, 9 / 25.0, 16 / 25.0});
+}
+
 TEST(sampler_repeats_with_its_seed) {
-  const auto draw = [](uint64_t seed) {
-    Sampler sampler({1.0f, 1.0f, seed});
-    std::vector<int32_t> ids;
-    for (int i = 0; i < 50; ++i) {
-      std::vector<float> logits(100, 0.0f);
-      ids.push_back(sampler.sample(logits));
-    }
-    return ids;
-  };
-  CHECK_EQ(draw(1), draw(1));
-  CHECK(draw(1) != draw(2));
+  SamplingOptions options;
+  options.temperature = 1;
+  const Logits logits(100, 0.0f);
+  options.seed = 1;
+  const auto first = choices(options, logits, 50);
+  CHECK_EQ(choices(options, logits, 50), first);
+  options.seed = 2;
+  CHECK(choices(options, logits, 50) != first);
+}
+
+TEST(sampler_reports_the_models_own_probabilities) {
+  SamplingOptions options;
+  options.temperature = 0.5f;
+  options.repetition_penalty = 3;
+  options.logit_bias = {{0, 50.0f}};
+  options.alternatives = 2;
+  Sampler sampler(options);
+  const Choice choice = sampler.sample(kTenths, {});
+  CHECK_EQ(choice.token, 0);
+  CHECK_EQ(choice.logprobs.chosen.size(), size_t{1});
+  CHECK_NEAR(choice.logprobs.chosen[0], std::log(0.1), 1e-6);
+  CHECK_EQ(choice.logprobs.top_tokens, (std::vector<int32_t>{3, 2}));
+  CHECK_NEAR(choice.logprobs.top[0], std::log(0.4), 1e-6);
+  CHECK_NEAR(choice.logprobs.top[1], std::log(0.3), 1e-6);
+  const Logprobs few = logprobs_of(kTenths, 1, 20);
+  CHECK_EQ(few.top_tokens, (std::vector<int32_t>{3, 2, 1, 0}));
+  const Logprobs none = logprobs_of(kTenths, 1, 0);
+  CHECK_NEAR(none.chosen[0], std::log(0.2), 1e-6);
+  CHECK(none.top.empty());
 }
 
 TEST(sampler_survives_broken_logits) {
-  const float infinity = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const auto& broken : std::vector<std::vector<float>>{
-           {nan, nan, nan}, {infinity, infinity}, {-infinity, 1, nan}}) {
-    Sampler sampler({0.7f, 1.3f, 3});
-    for (int i = 0; i < 10; ++i) {
-      std::vector<float> logits = broken;
-      const int32_t token = sampler.sample(logits);
-      CHECK(token >= 0 && static_cast<size_t>(token) < broken.size());
+  for (const Logits& broken : std::vector<Logits>{{nan, nan, nan},
+                                                  {kInfinity, kInfinity},
+                                                  {-kInfinity, 1, nan},
+                                                  {-kInfinity, -kInfinity}}) {
+    for (const float temperature : {0.0f, 0.7f}) {
+      SamplingOptions options;
+      options.temperature = temperature;
+      options.repetition_penalty = 1.3f;
+      options.frequency_penalty = 1;
+      options.no_repeat_ngram = 2;
+      options.top_k = 2;
+      options.top_p = 0.5f;
+      options.min_p = 0.1f;
+      options.alternatives = 2;
+      Sampler sampler(options);
+      for (int i = 0; i < 10; ++i) {
+        const int32_t token = sampler.sample(broken, {0}).token;
+        CHECK(token >= 0 && static_cast<size_t>(token) < broken.size());
+      }
     }
   }
 }

@@ -137,7 +137,8 @@ TEST(tiling_survives_extreme_sizes) {
 
 TEST(tiling_refuses_bad_pictures) {
   const auto squash = [](int width, int height, size_t bytes) {
-    return make_tiles({width, height, std::vector<uint8_t>(bytes)}, ImageMode::kSquash, 64, {});
+    const Picture picture{width, height, std::vector<uint8_t>(bytes)};
+    return make_tiles(picture, ImageMode::kSquash, 64, {});
   };
   CHECK_THROWS(ErrorCode::kInvalidArgument, squash(0, 4, 0));
   CHECK_THROWS(ErrorCode::kInvalidArgument, squash(4, -1, 0));

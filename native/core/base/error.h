@@ -15,6 +15,7 @@ enum class ErrorCode {
   kInvalidArgument,
   kImageLimit,
   kContextOverflow,
+  kBusy,
   kDisposed,
   kInternal,
 };

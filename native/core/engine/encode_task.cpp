@@ -2,27 +2,32 @@
 
 namespace xgenmm {
 
-namespace {
-
-constexpr double kStepMs = 200;
-
-}  // namespace
-
-Task::Progress EncodeTask::step(Model& model, bool) {
+bool EncodeTask::step(Model& model, double budget_ms) {
   ImageEncoder* encoder = model.vision();
   if (encoder == nullptr) {
     throw Error(ErrorCode::kInvalidArgument,
                 "expected a model with a vision part, received a text-only model");
   }
+  EmbeddingCache& cache = model.embedding_cache();
   if (!begun_) {
     encoder->begin(request_.picture, request_.mode);
-    request_.picture = Picture{};
     begun_ = true;
-    return Progress::kMore;
+    const EncodedImage* known = cache.find(encoder->key());
+    if (known == nullptr) return false;
+    EncodedImage image = *known;
+    image.preprocess_ms = encoder->take().preprocess_ms;
+    image.vision_ms = 0;
+    image.resample_ms = 0;
+    send(event::Encoded{std::move(image)});
+    return true;
   }
-  if (encoder->advance(kStepMs) != ImageEncoder::Progress::kDone) return Progress::kMore;
-  send(event::Encoded{encoder->take()});
-  return Progress::kDone;
+  const ImageEncoder::Progress progress = encoder->advance(budget_ms);
+  send(event::Progress{encoder->fraction()});
+  if (progress != ImageEncoder::Progress::kDone) return false;
+  EncodedImage image = encoder->take();
+  cache.insert(encoder->key(), image);
+  send(event::Encoded{std::move(image)});
+  return true;
 }
 
 }  // namespace xgenmm

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "engine/model.h"
 #include "engine/task.h"
 
 namespace xgenmm {
@@ -8,10 +9,11 @@ namespace xgenmm {
 class EncodeTask : public Task {
  public:
   EncodeTask(RequestId id, EncodeRequest request, EventSink sink)
-      : Task(id, std::move(sink)), request_(std::move(request)) {}
+      : Task(id, std::move(sink)), request_(request) {}
 
-  Progress step(Model& model, bool alone) override;
-  bool encodes() const override { return true; }
+  // Computes for about budget_ms; true when the request has ended. When a graph was aborted it
+  // returns false and changes nothing. Of several such tasks only one may be in work.
+  bool step(Model& model, double budget_ms);
 
  private:
   EncodeRequest request_;

@@ -1,14 +1,26 @@
 #include "engine/engine.h"
 
+#include <algorithm>
 #include <new>
 
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 
+#include "base/pace.h"
+#include "engine/generate_task.h"
+#include "engine/logits_task.h"
+
 namespace xgenmm {
 
 namespace {
+
+// About how long a step may take: when somebody is waiting for what comes after, and when not (it
+// is aborted when its request is cancelled).
+constexpr double kSharedStepMs = 200;
+constexpr double kAloneStepMs = 1000;
+// The fewest positions of a prompt that are worth a step.
+constexpr int kLeastChunk = 4;
 
 event::Failed failure(std::exception_ptr exception) {
   try {
@@ -63,18 +75,32 @@ Engine::~Engine() {
 }
 
 void Engine::submit(RequestId id, Request request) {
-  auto task = make_task(id, std::move(request), sink_);
+  Job job{};
+  if (auto* encode = std::get_if<EncodeRequest>(&request)) {
+    job.encode = std::make_shared<EncodeTask>(id, *encode, sink_);
+  } else if (auto* generate = std::get_if<GenerateRequest>(&request)) {
+    job.text = std::make_shared<GenerateTask>(id, std::move(*generate), sink_);
+  } else {
+    job.text = std::make_shared<LogitsTask>(id, std::get<LogitsRequest>(std::move(request)), sink_);
+  }
+  std::optional<event::Failed> refused;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (!stopping_) {
-      queue_.push_back(task);
-      open_[id] = std::move(task);
+    if (stopping_) {
+      refused = {ErrorCode::kDisposed, "the model was disposed"};
+    } else if (open_.size() >= kMaxOpen) {
+      refused = {ErrorCode::kBusy, "expected at most " + std::to_string(kMaxOpen) +
+                                       " open requests, received one more"};
+    } else {
+      job.id = ++arrivals_;
+      open_[id] = job.encode != nullptr ? std::static_pointer_cast<Task>(job.encode) : job.text;
+      queue_.push_back(std::move(job));
     }
   }
-  if (task == nullptr) {
-    wake_.notify_one();
+  if (refused) {
+    sink_({id, std::move(*refused)});
   } else {
-    sink_({id, event::Failed{ErrorCode::kDisposed, "the model was disposed"}});
+    wake_.notify_one();
   }
 }
 
@@ -88,7 +114,7 @@ void Engine::cancel(RequestId id) {
   if (found == open_.end()) return;
   Task& task = *found->second;
   task.cancelled = true;
-  if (&task == current_) return;
+  if (std::find(current_.begin(), current_.end(), &task) != current_.end()) return;
   // Nothing is being computed for it, so it need not wait until what is being computed lets go.
   task.ended = true;
   task.finish_cancelled();
@@ -109,24 +135,16 @@ void Engine::join() {
 
 void Engine::run() {
   if (load()) {
-    model_->device().set_abort(
-        [this] { return stopping_ || (current_ != nullptr && current_->cancelled); });
+    model_->device().set_abort([this] {
+      return stopping_ || std::all_of(current_.begin(), current_.end(),
+                                      [](const Task* task) { return task->cancelled.load(); });
+    });
   }
-  bool idle = true;
-  while (take_requests(idle)) {
-    // One step for each task in turn; tasks that wait for a slot or for the image encoder are
-    // passed over.
-    idle = true;
-    bool encoding = false;
-    const size_t count = tasks_.size();
-    for (size_t i = 0; i < count && !stopping_; ++i) {
-      const std::shared_ptr<Task> task = tasks_.front();
-      tasks_.pop_front();
-      const bool encodes = task->encodes() && !task->cancelled;
-      if ((encodes && encoding) || !step(*task, count == 1)) tasks_.push_back(task);
-      encoding = encoding || encodes;
-    }
-    idle = tasks_.empty();
+  while (take_requests(jobs_.empty())) {
+    admit();
+    compute(next_step());
+    jobs_.erase(std::remove_if(jobs_.begin(), jobs_.end(), [](const Job& job) { return job.done; }),
+                jobs_.end());
   }
   end_all();
   model_view_ = nullptr;
@@ -161,33 +179,115 @@ bool Engine::load() {
 bool Engine::take_requests(bool wait) {
   std::unique_lock<std::mutex> lock(mutex_);
   if (wait) wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-  for (auto& task : queue_) tasks_.push_back(std::move(task));
+  for (Job& job : queue_) jobs_.push_back(std::move(job));
   queue_.clear();
+  for (Job& job : jobs_) job.done = job.task().ended;
   return !stopping_;
 }
 
-bool Engine::step(Task& task, bool alone) {
+template <typename Work>
+void Engine::with(std::vector<Job*> jobs, Work work) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (task.ended) return true;
-    current_ = &task;
+    for (Job* job : jobs) {
+      job->done = job->task().ended;
+      if (!job->done) current_.push_back(&job->task());
+    }
   }
-  bool done = true;
+  jobs.erase(std::remove_if(jobs.begin(), jobs.end(), [](Job* job) { return job->done; }),
+             jobs.end());
   try {
-    if (task.cancelled) {
-      task.finish_cancelled();
-    } else if (model_ == nullptr) {
-      throw Error(ErrorCode::kDisposed, "the model is not loaded");
-    } else {
-      done = task.step(*model_, alone) == Task::Progress::kDone;
+    if (!jobs.empty()) work(jobs);
+    for (Job* job : jobs) {
+      if (job->done || !job->task().cancelled) continue;
+      job->task().finish_cancelled();
+      job->done = true;
     }
   } catch (...) {
-    sink_({task.id(), failure(std::current_exception())});
+    for (Job* job : jobs) {
+      if (job->done) continue;
+      sink_({job->task().id(), failure(std::current_exception())});
+      job->done = true;
+    }
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  current_ = nullptr;
-  if (done) open_.erase(task.id());
-  return done;
+  current_.clear();
+  for (Job* job : jobs) {
+    if (job->done) open_.erase(job->task().id());
+  }
+}
+
+void Engine::admit() {
+  for (Job& job : jobs_) {
+    if (job.done) continue;
+    with({&job}, [&](const std::vector<Job*>&) {
+      if (model_ == nullptr) throw Error(ErrorCode::kDisposed, "the model is not loaded");
+      if (job.text == nullptr) return;
+      if (job.text->sequence().stage() == Sequence::Stage::kNew) job.text->prepare(*model_);
+      if (job.text->sequence().stage() == Sequence::Stage::kWaiting)
+        job.text->sequence().take_slot(*model_);
+    });
+  }
+}
+
+Scheduler::Step Engine::next_step() {
+  std::vector<Scheduler::Candidate> candidates;
+  for (const Job& job : jobs_) {
+    Scheduler::Want want = Scheduler::Want::kNothing;
+    if (job.done) {
+    } else if (job.encode != nullptr) {
+      want = Scheduler::Want::kEncode;
+    } else if (job.text->sequence().stage() == Sequence::Stage::kPrefill) {
+      want = Scheduler::Want::kPrefill;
+    } else if (job.text->sequence().stage() == Sequence::Stage::kDecode) {
+      want = Scheduler::Want::kDecode;
+    }
+    candidates.push_back({job.id, want});
+  }
+  return scheduler_.next(candidates);
+}
+
+void Engine::compute(const Scheduler::Step& step) {
+  if (step.encode) {
+    Job& job = jobs_[*step.encode];
+    with({&job},
+         [&](const std::vector<Job*>&) { job.done = job.encode->step(*model_, kSharedStepMs); });
+  } else {
+    compute_text(step);
+  }
+}
+
+void Engine::compute_text(const Scheduler::Step& step) {
+  std::vector<Job*> jobs;
+  for (const size_t index : step.decode) jobs.push_back(&jobs_[index]);
+  if (step.prefill) jobs.push_back(&jobs_[*step.prefill]);
+  with(jobs, [&](const std::vector<Job*>& live) {
+    const Stopwatch stopwatch;
+    Pace& pace = model_->prefill_pace();
+    const double budget_ms = step.shared ? kSharedStepMs : kAloneStepMs;
+    std::vector<Continuation> parts;
+    int columns = 0;
+    bool reads = false;
+    for (const Job* job : live) {
+      const Sequence& sequence = job->text->sequence();
+      const int room =
+          std::max(pace.units(budget_ms, kLeastChunk, Phi3::kMaxChunk) - columns, kLeastChunk);
+      parts.push_back(sequence.next_part(room));
+      columns += parts.back().count;
+      reads = reads || sequence.stage() == Sequence::Stage::kPrefill;
+    }
+    std::vector<float> logits;
+    if (!model_->text().forward(parts, logits)) return;
+    const double ms = stopwatch.ms();
+    if (reads) pace.record(columns, ms);
+    const float* rows = logits.data();
+    for (size_t i = 0; i < live.size(); ++i) {
+      Job& job = *live[i];
+      const int outputs = parts[i].outputs;
+      if (!job.task().cancelled) job.done = job.text->accept(*model_, rows, outputs, ms);
+      rows += std::ptrdiff_t{outputs} * model_->text_config().vocab_size;
+    }
+  });
 }
 
 void Engine::end_all() {
@@ -202,7 +302,7 @@ void Engine::end_all() {
   }
   // Tasks hold KV slots: they go before the model.
   open.clear();
-  tasks_.clear();
+  jobs_.clear();
 }
 
 }  // namespace xgenmm

@@ -1,16 +1,17 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
 
+#include "engine/encode_task.h"
 #include "engine/event.h"
 #include "engine/model.h"
 #include "engine/request.h"
-#include "engine/task.h"
+#include "engine/scheduler.h"
+#include "engine/text_task.h"
 
 namespace xgenmm {
 
@@ -18,6 +19,9 @@ namespace xgenmm {
 // events come on the engine's thread.
 class Engine {
  public:
+  // More open requests than these are refused with kBusy.
+  static constexpr size_t kMaxOpen = 1024;
+
   // Starts the thread, which loads and reports Loaded, Cancelled or Failed for request 0.
   Engine(LoadOptions options, EventSink sink);
   // Stops and joins.
@@ -37,12 +41,31 @@ class Engine {
   const Model* model() const { return model_view_.load(); }
 
  private:
+  // A task by what it does: exactly one of the two is set.
+  struct Job {
+    uint64_t id;  // ascending in order of arrival
+    std::shared_ptr<EncodeTask> encode;
+    std::shared_ptr<TextTask> text;
+    bool done = false;
+
+    Task& task() const {
+      return encode != nullptr ? static_cast<Task&>(*encode) : static_cast<Task&>(*text);
+    }
+  };
+
   void run();
   bool load();
-  // Moves new requests into tasks_; false when the engine is to stop.
+  // Moves new requests into jobs_; false when the engine is to stop.
   bool take_requests(bool wait);
-  // One step of a task; true when it has ended.
-  bool step(Task& task, bool alone);
+  // Makes prompts of new requests and gives slots to those that wait, first come first served.
+  void admit();
+  Scheduler::Step next_step();
+  void compute(const Scheduler::Step& step);
+  void compute_text(const Scheduler::Step& step);
+  // Runs `work`, which concerns these jobs, while nobody else ends them. What it throws ends them
+  // all; it marks those done whose last event it has sent.
+  template <typename Work>
+  void with(std::vector<Job*> jobs, Work work);
   void end_all();
 
   LoadOptions options_;
@@ -53,13 +76,15 @@ class Engine {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::shared_ptr<Task>> queue_;  // guarded by mutex_
+  std::vector<Job> queue_;  // guarded by mutex_
   std::unordered_map<RequestId, std::shared_ptr<Task>> open_;  // guarded by mutex_
-  Task* current_ = nullptr;  // what is being computed; written by the thread under mutex_
+  uint64_t arrivals_ = 0;  // guarded by mutex_
+  std::vector<Task*> current_;  // what is in work; written by the thread under mutex_
 
   // The thread's own.
   std::unique_ptr<Model> model_;
-  std::deque<std::shared_ptr<Task>> tasks_;
+  std::vector<Job> jobs_;
+  Scheduler scheduler_;
 
   std::thread thread_;
 };

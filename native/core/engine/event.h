@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "sampling/logprobs.h"
 #include "text/vocabulary.h"
 #include "vision/image_encoder.h"
 
@@ -17,7 +18,7 @@ namespace xgenmm {
 namespace event {
 
 struct Progress {
-  double fraction;
+  double fraction;  // of loading, of encoding a picture, of reading a prompt
 };
 struct Loaded {
   std::string variant;  // empty for a plain phi3 file
@@ -47,6 +48,7 @@ struct Generated {
   int cached_tokens;
   double prefill_ms;
   double generate_ms;
+  Logprobs logprobs;  // empty unless asked for
 };
 struct Logits {
   std::vector<int32_t> tokens;  // one per position

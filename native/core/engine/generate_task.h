@@ -1,43 +1,41 @@
 #pragma once
 
 #include "base/utf8.h"
-#include "engine/sequence.h"
-#include "engine/task.h"
+#include "engine/text_task.h"
+#include "sampling/sampler.h"
 #include "sampling/stop_strings.h"
 #include "text/tokenizer.h"
 
 namespace xgenmm {
 
 // A prompt -> an answer, streamed.
-class GenerateTask : public Task {
+class GenerateTask : public TextTask {
  public:
   GenerateTask(RequestId id, GenerateRequest request, EventSink sink)
-      : Task(id, std::move(sink)),
-        sequence_(std::move(request.prompt)),
-        sampler_(request.sampling),
+      : TextTask(id, std::move(sink), std::move(request.prompt), 1),
+        sampler_(std::move(request.sampling)),
         stop_strings_(std::move(request.stop)),
         max_tokens_(request.max_tokens) {}
 
-  Progress step(Model& model, bool alone) override;
+  // Also kInvalidArgument for a bias on a token that does not exist.
+  void prepare(const Model& model) override;
   void finish_cancelled() override;
 
- private:
-  enum class Phase { kPrepare, kPrefill, kDecode };
+ protected:
+  bool take_logits(const Model& model, const float* logits, int rows, double ms,
+                   bool reading) override;
 
-  // Chooses a token from logits_; true when the answer has ended.
-  bool take_token(const Model& model);
+ private:
   void show(const std::string& text);
   void finish(event::FinishReason reason);
 
-  Sequence sequence_;
   Sampler sampler_;
   StopStrings stop_strings_;
   int max_tokens_;
-  Phase phase_ = Phase::kPrepare;
   std::optional<Detokenizer> detokenizer_;
   Utf8Stream utf8_;
-  std::vector<float> logits_;
   std::vector<int32_t> tokens_;
+  Logprobs logprobs_;  // of tokens_, if they were asked for
   std::string text_;
   double prefill_ms_ = 0;
   double generate_ms_ = 0;

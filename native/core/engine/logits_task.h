@@ -1,22 +1,20 @@
 #pragma once
 
-#include "engine/sequence.h"
-#include "engine/task.h"
+#include "engine/text_task.h"
 
 namespace xgenmm {
 
 // A prompt -> the logits after its last positions.
-class LogitsTask : public Task {
+class LogitsTask : public TextTask {
  public:
   LogitsTask(RequestId id, LogitsRequest request, EventSink sink)
-      : Task(id, std::move(sink)), sequence_(std::move(request.prompt)), last_(request.last) {}
+      : TextTask(id, std::move(sink), std::move(request.prompt), request.last) {}
 
-  Progress step(Model& model, bool alone) override;
+ protected:
+  bool take_logits(const Model& model, const float* logits, int rows, double ms,
+                   bool reading) override;
 
  private:
-  Sequence sequence_;
-  int last_;
-  bool prepared_ = false;
   std::vector<float> logits_;
 };
 

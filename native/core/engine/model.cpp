@@ -11,6 +11,9 @@ namespace {
 
 constexpr int kDefaultContext = 4096;
 
+// Of embeddings: 17 pictures of five tiles at the official models' width.
+constexpr size_t kEmbeddingCacheBytes = size_t{128} << 20;
+
 int choose_context(const LoadOptions& options, const TextConfig& config) {
   if (options.context_size == 0) return std::min(config.context_length, kDefaultContext);
   if (options.context_size > config.context_length) {
@@ -32,7 +35,7 @@ ggml_type choose_kv_type(const std::string& name, bool f32_weights) {
 }  // namespace
 
 Model::Model(const LoadOptions& options, const std::function<void(double)>& progress)
-    : device_(options.threads) {
+    : device_(options.threads), embedding_cache_(kEmbeddingCacheBytes) {
   progress(0.0);
   auto text_file = std::make_shared<const GgufFile>(options.text_path);
   auto vision_file = options.vision_path.empty()
@@ -71,8 +74,9 @@ Model::Model(const LoadOptions& options, const std::function<void(double)>& prog
   context_size_ = choose_context(options, config);
   kv_type_ = choose_kv_type(options.kv_type, text_->is_f32());
   kv_cache_ = std::make_unique<KvCache>(config, kv_type_, context_size_, Phi3::kMaxChunk,
-                                        options.max_sequences, device_);
-  text_->reserve(kv_cache_->front());
+                                        options.max_sequences, device_,
+                                        [&](double fraction) { progress(0.5 + fraction / 2); });
+  text_->reserve(*kv_cache_);
   progress(1.0);
 }
 

@@ -11,6 +11,7 @@
 #include "text/kv_cache.h"
 #include "text/phi3.h"
 #include "text/tokenizer.h"
+#include "vision/embedding_cache.h"
 #include "vision/image_encoder.h"
 
 namespace xgenmm {
@@ -37,7 +38,7 @@ class Model {
   const TextConfig& text_config() const { return text_->config(); }
   int context_size() const { return context_size_; }
   ggml_type kv_type() const { return kv_type_; }
-  bool is_stop_token(int32_t token) const { return stop_tokens_.count(token) != 0; }
+  const std::unordered_set<int32_t>& stop_tokens() const { return stop_tokens_; }
 
   Device& device() { return device_; }
   const Device& device() const { return device_; }
@@ -48,6 +49,7 @@ class Model {
   // nullptr for a text-only model.
   ImageEncoder* vision() { return vision_.get(); }
   const ImageEncoder* vision() const { return vision_.get(); }
+  EmbeddingCache& embedding_cache() { return embedding_cache_; }
 
  private:
   ModelIdentity identity_;
@@ -56,6 +58,7 @@ class Model {
   std::unordered_set<int32_t> stop_tokens_;
   std::unique_ptr<Phi3> text_;
   std::unique_ptr<ImageEncoder> vision_;
+  EmbeddingCache embedding_cache_;
   std::unique_ptr<KvCache> kv_cache_;
   Pace prefill_pace_;
   int context_size_;

@@ -13,7 +13,7 @@ namespace xgenmm {
 
 // Plain data that asks the engine for something.
 struct EncodeRequest {
-  Picture picture;
+  PictureView picture;  // must stay as it is until the request has ended
   ImageMode mode;
 };
 

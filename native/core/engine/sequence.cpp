@@ -3,25 +3,14 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/pace.h"
 
 namespace xgenmm {
-
-namespace {
-
-// About how long a chunk may take, alone and when other requests wait for their turn; and the
-// fewest positions that are worth a pass over the weights.
-constexpr double kChunkMs = 1000;
-constexpr double kSharedChunkMs = 200;
-constexpr int kLeastChunk = 16;
-
-}  // namespace
 
 Sequence::~Sequence() {
   if (slot_ != nullptr) cache_->release(*slot_);
 }
 
-void Sequence::prepare(const Model& model) {
+void Sequence::prepare(const Model& model, int keep) {
   const TextConfig& config = model.text_config();
   std::vector<std::shared_ptr<const PromptImage>> images;
   for (std::vector<float>& values : data_.images) {
@@ -35,46 +24,45 @@ void Sequence::prepare(const Model& model) {
                     " positions, but the context holds " + std::to_string(model.context_size()) +
                     ": shorten it, use fewer pictures or load with a larger contextSize");
   }
+  first_wanted_ = keep > 0 ? std::max(0, prompt_->length() - keep) : 0;
+  stage_ = Stage::kWaiting;
 }
 
-bool Sequence::take_slot(Model& model, int keep) {
+void Sequence::take_slot(Model& model) {
   cache_ = &model.kv_cache();
-  slot_ = cache_->acquire(*prompt_);
-  if (slot_ == nullptr) return false;
   // The positions whose logits are wanted must be run, whatever is cached.
-  const int reusable = slot_->reusable_prefix(*prompt_);
-  cached_tokens_ = std::min(reusable, keep);
-  if (cached_tokens_ < reusable && !slot_->can_truncate(cached_tokens_)) cached_tokens_ = 0;
-  slot_->truncate(cached_tokens_);
-  return true;
+  slot_ = cache_->acquire(*prompt_, first_wanted_);
+  if (slot_ == nullptr) return;
+  cached_tokens_ = slot_->length();
+  slot_->filling = &*prompt_;
+  stage_ = Stage::kPrefill;
 }
 
-Sequence::Progress Sequence::prefill(Model& model, bool alone, int keep,
-                                     std::vector<float>& logits) {
-  if (slot_ == nullptr && !take_slot(model, keep)) return Progress::kWaiting;
-  const Stopwatch stopwatch;
-  Pace& pace = model.prefill_pace();
-  int count = pace.units(alone ? kChunkMs : kSharedChunkMs, kLeastChunk, Phi3::kMaxChunk);
-  count = std::min({count, prompt_->length() - slot_->length(), slot_->ring()});
+Continuation Sequence::next_part(int most) const {
+  if (stage_ == Stage::kDecode) return {slot_, nullptr, token_, 1, 1};
+  int count = std::min({most, prompt_->length() - slot_->length(), slot_->ring()});
   // Wanted logits are few per graph: a chunk either ends in front of the first wanted position or
   // holds only wanted ones, except that the last position of a prompt goes with what is before it.
-  const int first_wanted = keep - slot_->length();
-  if (first_wanted <= 0) {
+  const int before_wanted = first_wanted_ - slot_->length();
+  if (before_wanted <= 0) {
     count = std::min(count, Phi3::kMaxOutputs);
-  } else if (keep < prompt_->length() - 1) {
-    count = std::min(count, first_wanted);
+  } else if (first_wanted_ < prompt_->length() - 1) {
+    count = std::min(count, before_wanted);
   }
-  const int end = slot_->length() + count;
-  const int outputs = std::max(0, end - std::max(keep, slot_->length()));
-  std::vector<float> rows;
-  if (!model.text().forward(*slot_, *prompt_, count, outputs, rows)) return Progress::kMore;
-  logits.insert(logits.end(), rows.begin(), rows.end());
-  pace.record(count, stopwatch.ms());
-  return slot_->length() == prompt_->length() ? Progress::kDone : Progress::kMore;
+  const int outputs = std::max(0, count - std::max(0, before_wanted));
+  return {slot_, &*prompt_, -1, count, outputs};
 }
 
-bool Sequence::decode(Model& model, int32_t token, std::vector<float>& logits) {
-  return model.text().forward(*slot_, token, logits);
+void Sequence::advance() {
+  if (stage_ != Stage::kPrefill || slot_->length() < prompt_->length()) return;
+  slot_->filling = nullptr;
+  stage_ = Stage::kDecode;
+}
+
+double Sequence::prefilled() const {
+  if (stage_ == Stage::kDecode) return 1;
+  return static_cast<double>(slot_->length() - cached_tokens_) /
+         (prompt_->length() - cached_tokens_);
 }
 
 }  // namespace xgenmm

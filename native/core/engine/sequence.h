@@ -8,41 +8,48 @@
 
 namespace xgenmm {
 
-// A prompt on its way through a KV slot, which it holds until it is destroyed.
+// A prompt and its answer on their way through a KV slot, which is held until destruction.
 class Sequence {
  public:
-  enum class Progress { kMore, kWaiting, kDone };
+  enum class Stage { kNew, kWaiting, kPrefill, kDecode };
 
   explicit Sequence(PromptData data) : data_(std::move(data)) {}
   ~Sequence();
   Sequence(const Sequence&) = delete;
   Sequence& operator=(const Sequence&) = delete;
 
-  // Prefills the next chunk. keep: from which position of the prompt on the logits are wanted; they
-  // are appended to `logits`, [rows, vocab_size]. Throws kContextOverflow when the prompt leaves no
-  // room in the context. alone: no other task wants a turn, so that the chunk may be as large as it
-  // can.
-  Progress prefill(Model& model, bool alone, int keep, std::vector<float>& logits);
-  // Runs a generated token; logits: [vocab_size]. False when aborted.
-  bool decode(Model& model, int32_t token, std::vector<float>& logits);
+  Stage stage() const { return stage_; }
 
-  // Valid from the first prefill() on.
+  // kNew -> kWaiting: checks the data and makes it a prompt. keep: how many of the last positions'
+  // logits are wanted, 0 for all. Throws kInvalidArgument, kContextOverflow.
+  void prepare(const Model& model, int keep);
+  // kWaiting -> kPrefill if there is a slot.
+  void take_slot(Model& model);
+  // kPrefill: the next chunk, of at most `most` positions. kDecode: the token that was pushed.
+  Continuation next_part(int most) const;
+  // Says that the part has been run; kPrefill -> kDecode at the prompt's end.
+  void advance();
+  // kDecode: what follows.
+  void push(int32_t token) { token_ = token; }
+
+  // Valid from prepare() on.
   const Prompt& prompt() const { return *prompt_; }
+  // The rest is valid from take_slot() on.
   int cached_tokens() const { return cached_tokens_; }
+  // How much of what was not cached is there, 0 .. 1.
+  double prefilled() const;
   // Whether one more token fits the context.
   bool has_room(const Model& model) const { return slot_->length() < model.context_size(); }
 
-  // Checks the data and makes it a prompt. Throws kInvalidArgument, kContextOverflow.
-  void prepare(const Model& model);
-
  private:
-  bool take_slot(Model& model, int keep);
-
+  Stage stage_ = Stage::kNew;
   PromptData data_;
   std::optional<Prompt> prompt_;
+  int first_wanted_ = 0;  // from which position of the prompt on logits are wanted
   KvCache* cache_ = nullptr;
   KvSlot* slot_ = nullptr;
   int cached_tokens_ = 0;
+  int32_t token_ = -1;
 };
 
 }  // namespace xgenmm

@@ -81,7 +81,8 @@ bool Device::compute(Graph& graph) {
   return true;
 }
 
-BufferHandle Device::allocate(ggml_context* context, const std::string& what) {
+BufferHandle Device::allocate(ggml_context* context, const std::string& what,
+                              const std::function<void(double)>& progress) {
   // Systems that promise more memory than they have would end the process when the buffer is
   // cleared.
   const size_t needed = ggml_backend_alloc_ctx_tensors_from_buft_size(
@@ -96,7 +97,13 @@ BufferHandle Device::allocate(ggml_context* context, const std::string& what) {
   }
   BufferHandle buffer(ggml_backend_alloc_ctx_tensors(context, backend_.get()));
   if (!buffer) throw Error(ErrorCode::kOutOfMemory, what + " does not fit into memory");
-  ggml_backend_buffer_clear(buffer.get(), 0);
+  size_t cleared = 0;
+  for (ggml_tensor* tensor = ggml_get_first_tensor(context); tensor != nullptr;
+       tensor = ggml_get_next_tensor(context, tensor)) {
+    ggml_backend_tensor_memset(tensor, 0, 0, ggml_nbytes(tensor));
+    cleared += ggml_nbytes(tensor);
+    if (progress) progress(static_cast<double>(cleared) / static_cast<double>(needed));
+  }
   return buffer;
 }
 

@@ -32,8 +32,10 @@ class Device {
   // was aborted.
   bool compute(Graph& graph);
 
-  // A buffer for the tensors of a context, zeroed. Throws kOutOfMemory.
-  BufferHandle allocate(ggml_context* context, const std::string& what);
+  // A buffer for the tensors of a context, zeroed. progress: called with 0 .. 1 as it is cleared,
+  // which takes a while where memory is large; may throw to give up. Throws kOutOfMemory.
+  BufferHandle allocate(ggml_context* context, const std::string& what,
+                        const std::function<void(double)>& progress = {});
 
  private:
   int threads_;

@@ -99,6 +99,20 @@ ggml_tensor* Graph::attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v,
   return y;
 }
 
+ggml_tensor* Graph::concat(const std::vector<ggml_tensor*>& parts, int dimension) const {
+  // In pairs: one after the other would copy the first as often as there are parts.
+  std::vector<ggml_tensor*> level = parts;
+  while (level.size() > 1) {
+    std::vector<ggml_tensor*> next;
+    for (size_t i = 0; i + 1 < level.size(); i += 2) {
+      next.push_back(ggml_concat(context(), level[i], level[i + 1], dimension));
+    }
+    if (level.size() % 2 == 1) next.push_back(level.back());
+    level = std::move(next);
+  }
+  return level.front();
+}
+
 ggml_tensor* Graph::gelu_tanh(ggml_tensor* x) const {
   return ggml_map_custom1_inplace(context(), x, gelu_rows, GGML_N_TASKS_MAX, nullptr);
 }

@@ -50,6 +50,8 @@ class Graph {
   // queries, 1, n or 1] or nullptr
   // -> [head_dim, heads, queries, n]
   ggml_tensor* attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, ggml_tensor* mask) const;
+  // Tensors side by side along `dimension`.
+  ggml_tensor* concat(const std::vector<ggml_tensor*>& parts, int dimension) const;
   // 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) in f32; ggml's own goes through an f16 table on
   // the CPU.
   ggml_tensor* gelu_tanh(ggml_tensor* x) const;

@@ -21,15 +21,14 @@ void check_picture_size(int width, int height) {
   }
 }
 
-void check_picture(const Picture& picture) {
+void check_picture(const PictureView& picture) {
   check_picture_size(picture.width, picture.height);
   const size_t expected = size_t{3} * picture.width * picture.height;
-  if (picture.rgb.size() != expected) {
-    throw Error(ErrorCode::kInvalidArgument, "the pixels of a " + std::to_string(picture.width) +
-                                                 " x " + std::to_string(picture.height) +
-                                                 " RGB picture take " + std::to_string(expected) +
-                                                 " bytes, received " +
-                                                 std::to_string(picture.rgb.size()));
+  if (picture.size != expected) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "the pixels of a " + std::to_string(picture.width) + " x " +
+                    std::to_string(picture.height) + " RGB picture take " +
+                    std::to_string(expected) + " bytes, received " + std::to_string(picture.size));
   }
 }
 

@@ -118,7 +118,7 @@ void resize_row(const uint8_t* row, const Taps& columns, uint8_t* out) {
 // Rows outside the picture count as `fill` after the horizontal pass as well. That is exact:
 // rounding moves the sum of n weights by less than n / 2 of 2^-22, which cannot change a constant
 // row while n is below 2^15.
-Picture resize(const Picture& picture, const Axis& x_axis, const Axis& y_axis, int width,
+Picture resize(const PictureView& picture, const Axis& x_axis, const Axis& y_axis, int width,
                int height) {
   check_picture(picture);
   check_picture_size(width, height);
@@ -136,7 +136,7 @@ Picture resize(const Picture& picture, const Axis& x_axis, const Axis& y_axis, i
   uint8_t* to = out.rgb.data();
   for (const Tap& tap : rows.taps) {
     for (; ready < tap.first + tap.count; ++ready) {
-      resize_row(picture.rgb.data() + size_t{3} * picture.width * ready, columns,
+      resize_row(picture.rgb + size_t{3} * picture.width * ready, columns,
                  ring.data() + stride * (ready % longest));
     }
     std::fill(sums.begin(), sums.end(), tap.bias);
@@ -153,12 +153,12 @@ Picture resize(const Picture& picture, const Axis& x_axis, const Axis& y_axis, i
 
 }  // namespace
 
-Picture resize_bicubic(const Picture& picture, int width, int height) {
+Picture resize_bicubic(const PictureView& picture, int width, int height) {
   return resize(picture, {picture.width, picture.width, 0, 0},
                 {picture.height, picture.height, 0, 0}, width, height);
 }
 
-Picture resize_bicubic_on_square(const Picture& picture, int side, uint8_t fill) {
+Picture resize_bicubic_on_square(const PictureView& picture, int side, uint8_t fill) {
   const int ground = std::max(picture.width, picture.height);
   const Axis x_axis{picture.width, ground, (ground - picture.width) / 2, fill};
   const Axis y_axis{picture.height, ground, (ground - picture.height) / 2, fill};

@@ -35,13 +35,13 @@ void check_canvases(const std::vector<Canvas>& canvases, int side) {
 
 // Copies the part of `picture` at (x, y) of the canvas that falls on the tile at (left, top) of the
 // canvas.
-void paste(const Picture& picture, int x, int y, int left, int top, int side, uint8_t* tile) {
+void paste(const PictureView& picture, int x, int y, int left, int top, int side, uint8_t* tile) {
   const int x_begin = std::max(x, left), x_end = std::min(x + picture.width, left + side);
   const int y_begin = std::max(y, top), y_end = std::min(y + picture.height, top + side);
   if (x_begin >= x_end) return;
   for (int row = y_begin; row < y_end; ++row) {
     const uint8_t* from =
-        picture.rgb.data() + (size_t{3} * picture.width * (row - y) + size_t{3} * (x_begin - x));
+        picture.rgb + (size_t{3} * picture.width * (row - y) + size_t{3} * (x_begin - x));
     std::copy_n(from, 3 * (x_end - x_begin),
                 tile + (size_t{3} * side * (row - top) + size_t{3} * (x_begin - left)));
   }
@@ -77,7 +77,7 @@ CanvasFit fit_canvas(int width, int height, const std::vector<Canvas>& canvases)
   return fit;
 }
 
-Tiles make_tiles(const Picture& picture, ImageMode mode, int side,
+Tiles make_tiles(const PictureView& picture, ImageMode mode, int side,
                  const std::vector<Canvas>& canvases) {
   check_picture(picture);
   check_picture_size(side, side);

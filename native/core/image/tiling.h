@@ -44,7 +44,7 @@ CanvasFit fit_canvas(int width, int height, const std::vector<Canvas>& canvases)
 
 // kInvalidArgument or kImageLimit for a picture or side that `check_picture` refuses; kModelInvalid
 // for canvases that are no whole number of tiles. `canvases` is read in kAnyres only.
-Tiles make_tiles(const Picture& picture, ImageMode mode, int side,
+Tiles make_tiles(const PictureView& picture, ImageMode mode, int side,
                  const std::vector<Canvas>& canvases);
 
 }  // namespace xgenmm

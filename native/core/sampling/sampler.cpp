@@ -1,6 +1,10 @@
 #include "sampling/sampler.h"
 
+#include <algorithm>
 #include <cmath>
+#include <string>
+
+#include "base/error.h"
 
 namespace xgenmm {
 
@@ -29,29 +33,105 @@ int32_t argmax(const std::vector<float>& values) {
   return static_cast<int32_t>(best);
 }
 
-int32_t Sampler::sample(std::vector<float>& logits) {
-  for (const int32_t id : generated_) {
+void Sampler::check(int vocab_size) const {
+  for (const auto& [id, bias] : options_.logit_bias) {
+    if (id < 0 || id >= vocab_size) {
+      throw Error(ErrorCode::kInvalidArgument, "expected a logitBias on token ids below " +
+                                                   std::to_string(vocab_size) + ", received " +
+                                                   std::to_string(id));
+    }
+  }
+}
+
+Choice Sampler::sample(std::vector<float> logits, const std::unordered_set<int32_t>& stop_tokens) {
+  std::vector<float> raw;
+  if (options_.alternatives >= 0) raw = logits;
+  for (const auto& [id, bias] : options_.logit_bias) logits[static_cast<size_t>(id)] += bias;
+  penalise(logits);
+  ban_repeats(logits);
+  if (generated_.size() < static_cast<size_t>(options_.min_tokens)) {
+    for (const int32_t id : stop_tokens) logits[static_cast<size_t>(id)] = -INFINITY;
+  }
+  Choice choice{options_.temperature > 0 ? draw(logits) : argmax(logits), {}};
+  if (!raw.empty()) choice.logprobs = logprobs_of(raw, choice.token, options_.alternatives);
+  generated_.push_back(choice.token);
+  ++counts_[choice.token];
+  return choice;
+}
+
+void Sampler::penalise(std::vector<float>& logits) const {
+  for (const auto& [id, count] : counts_) {
     float& logit = logits[static_cast<size_t>(id)];
     logit = logit > 0 ? logit / options_.repetition_penalty : logit * options_.repetition_penalty;
+    logit -= options_.presence_penalty + options_.frequency_penalty * static_cast<float>(count);
   }
-  const int32_t token = options_.temperature > 0 ? draw(logits) : argmax(logits);
-  generated_.insert(token);
-  return token;
+}
+
+void Sampler::ban_repeats(std::vector<float>& logits) const {
+  const size_t n = static_cast<size_t>(options_.no_repeat_ngram);
+  if (n == 0 || generated_.size() < n) return;
+  const auto last = generated_.end() - static_cast<std::ptrdiff_t>(n - 1);
+  for (auto start = generated_.begin();
+       start + static_cast<std::ptrdiff_t>(n - 1) < generated_.end(); ++start) {
+    if (std::equal(last, generated_.end(), start)) {
+      logits[static_cast<size_t>(*(start + static_cast<std::ptrdiff_t>(n - 1)))] = -INFINITY;
+    }
+  }
 }
 
 int32_t Sampler::draw(const std::vector<float>& logits) {
+  struct Candidate {
+    int32_t id;
+    double weight;  // proportional to the probability, 1 for the likeliest
+  };
   const int32_t best = argmax(logits);
   const double highest = logits[static_cast<size_t>(best)];
-  const auto weight = [&](float logit) {
-    const double w = std::exp((logit - highest) / options_.temperature);
-    return std::isfinite(w) ? w : 0.0;
-  };
-  double total = 0;
-  for (const float logit : logits) total += weight(logit);
-  double target = uniform(options_.seed, draws_++) * total;
+  std::vector<Candidate> candidates;
   for (size_t i = 0; i < logits.size(); ++i) {
-    target -= weight(logits[i]);
-    if (target < 0) return static_cast<int32_t>(i);
+    const double weight = std::exp((logits[i] - highest) / options_.temperature);
+    if (std::isfinite(weight) && weight > 0)
+      candidates.push_back({static_cast<int32_t>(i), weight});
+  }
+  if (candidates.empty()) return best;
+  const auto keep_if = [&](auto keep) {
+    candidates.erase(std::remove_if(candidates.begin(), candidates.end(),
+                                    [&](const Candidate& candidate) { return !keep(candidate); }),
+                     candidates.end());
+  };
+  const auto likelier = [](const Candidate& a, const Candidate& b) {
+    return a.weight > b.weight || (a.weight == b.weight && a.id < b.id);
+  };
+  const size_t top_k = static_cast<size_t>(options_.top_k);
+  if (top_k > 0 && top_k < candidates.size()) {
+    // Of equals at the edge all stay, as in Hugging Face's TopKLogitsWarper.
+    std::vector<Candidate> sorted = candidates;
+    const auto edge = sorted.begin() + static_cast<std::ptrdiff_t>(top_k - 1);
+    std::nth_element(sorted.begin(), edge, sorted.end(), likelier);
+    const double least = edge->weight;
+    keep_if([&](const Candidate& candidate) { return candidate.weight >= least; });
+  }
+  const auto total_weight = [&] {
+    double total = 0;
+    for (const Candidate& candidate : candidates) total += candidate.weight;
+    return total;
+  };
+  if (options_.top_p < 1) {
+    std::sort(candidates.begin(), candidates.end(), likelier);
+    const double enough = options_.top_p * total_weight();
+    double sum = 0;
+    size_t count = 0;
+    while (count < candidates.size() && sum < enough) sum += candidates[count++].weight;
+    candidates.resize(std::max<size_t>(count, 1));
+    std::sort(candidates.begin(), candidates.end(),
+              [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
+  }
+  if (options_.min_p > 0) {
+    keep_if([&](const Candidate& candidate) { return candidate.weight >= options_.min_p; });
+  }
+  double target = uniform(options_.seed, draws_++) * total_weight();
+  for (const Candidate& candidate : candidates) {
+    target -= candidate.weight;
+    if (target < 0) return candidate.id;
   }
   return best;
 }

@@ -12,10 +12,26 @@ namespace {
 
 constexpr int kRowAlignment = 256;
 
+// Positions that another request must be about to compute for this one to wait for it: fewer are
+// computed sooner than waited for.
+constexpr int kWorthWaiting = 32;
+
+// Copies rows first .. first + count - 1 of one [width, rows] tensor to the same rows of another.
+void copy_rows(ggml_context* context, ggml_tensor* from, ggml_tensor* to, int64_t first,
+               int64_t count) {
+  const auto view = [&](ggml_tensor* tensor) {
+    ggml_tensor* rows = ggml_view_2d(context, tensor, tensor->ne[0], count, tensor->nb[1],
+                                     static_cast<size_t>(first) * tensor->nb[1]);
+    ggml_backend_view_init(rows);
+    return rows;
+  };
+  ggml_backend_tensor_copy(view(from), view(to));
+}
+
 }  // namespace
 
-int KvSlot::reusable_prefix(const Prompt& prompt) const {
-  const int most = std::min(length(), prompt.length());
+int KvSlot::reusable_prefix(const Prompt& prompt, int most) const {
+  most = std::min({most, length(), prompt.length()});
   int same = 0;
   while (same < most && positions_[static_cast<size_t>(same)] == prompt[same]) ++same;
   return can_truncate(same) ? same : 0;
@@ -23,8 +39,27 @@ int KvSlot::reusable_prefix(const Prompt& prompt) const {
 
 bool KvSlot::can_truncate(int length) const {
   // The next position still needs its window - 1 predecessors.
-  const bool wrapped = written_ > ring_;
-  return !wrapped || length >= written_ - ring_ + window_ - 1;
+  return !wrapped() || length >= written_ - ring_ + window_ - 1;
+}
+
+void KvSlot::copy_prefix(const KvSlot& source, int length) {
+  const ContextHandle context(
+      ggml_init({ggml_tensor_overhead() * 8 * keys_.size(), nullptr, true}));
+  if (!context) throw std::bad_alloc();
+  const auto copy = [&](int64_t first, int64_t count) {
+    for (size_t layer = 0; count > 0 && layer < keys_.size(); ++layer) {
+      copy_rows(context.get(), source.keys_[layer], keys_[layer], first, count);
+      copy_rows(context.get(), source.values_[layer], values_[layer], first, count);
+    }
+  };
+  // Until all is there, nothing of it counts.
+  truncate(0);
+  const int oldest = source.wrapped() ? source.written_ - source.ring_ : 0;
+  const int64_t before_end = std::min<int64_t>(length - oldest, ring_ - row(oldest));
+  copy(row(oldest), before_end);
+  copy(0, length - oldest - before_end);
+  positions_.assign(source.positions_.begin(), source.positions_.begin() + length);
+  written_ = source.wrapped() ? source.written_ : length;
 }
 
 void KvSlot::truncate(int length) {
@@ -50,7 +85,7 @@ std::vector<ggml_fp16_t> KvSlot::mask(int rows, int columns) const {
 }
 
 KvCache::KvCache(const TextConfig& config, ggml_type type, int context_size, int chunk, int slots,
-                 Device& device) {
+                 Device& device, const std::function<void(double)>& progress) {
   if (config.head_dim % ggml_blck_size(type) != 0) {
     throw Error(ErrorCode::kInvalidArgument,
                 std::string("kvType ") + ggml_type_name(type) + " needs heads of a multiple of " +
@@ -73,28 +108,70 @@ KvCache::KvCache(const TextConfig& config, ggml_type type, int context_size, int
     }
     slots_.push_back(std::move(slot));
   }
-  buffer_ = device.allocate(context_.get(), "the KV cache");
+  buffer_ = device.allocate(context_.get(), "the KV cache", progress);
 }
 
-KvSlot* KvCache::acquire(const Prompt& prompt) {
-  KvSlot* best = nullptr;
-  int best_prefix = 0;
+KvSlot* KvCache::acquire(const Prompt& prompt, int most) {
+  const KvSlot* source = nullptr;
+  int available = 0;
   for (const auto& slot : slots_) {
-    if (slot->busy) continue;
-    const int prefix = slot->reusable_prefix(prompt);
-    if (best == nullptr || prefix > best_prefix ||
-        (prefix == best_prefix && slot->last_used < best->last_used)) {
-      best = slot.get();
-      best_prefix = prefix;
+    const int prefix = slot->reusable_prefix(prompt, most);
+    if (prefix > available) {
+      available = prefix;
+      source = slot.get();
     }
   }
-  if (best != nullptr) best->busy = true;
+  if (worth_waiting(prompt, most, available)) return nullptr;
+  KvSlot* slot = choose_idle(prompt, most);
+  if (slot == nullptr) return nullptr;
+  const int own = slot->reusable_prefix(prompt, most);
+  if (own == available) {
+    slot->truncate(own);
+  } else {
+    slot->copy_prefix(*source, available);
+  }
+  slot->busy_ = true;
+  return slot;
+}
+
+bool KvCache::worth_waiting(const Prompt& prompt, int most, int available) const {
+  return std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) {
+    if (slot->filling == nullptr) return false;
+    const Prompt& other = *slot->filling;
+    const int end = std::min({most, prompt.length(), other.length()});
+    int same = 0;
+    while (same < end && other[same] == prompt[same]) ++same;
+    return slot->length() < same && same - available >= kWorthWaiting;
+  });
+}
+
+KvSlot* KvCache::choose_idle(const Prompt& prompt, int most) const {
+  // The one whose loss is least: the positions that would be forgotten, the less dear the longer
+  // nobody used them. Of equals the one that has most of the prompt, then the oldest.
+  KvSlot* best = nullptr;
+  double best_loss = 0;
+  int best_prefix = 0;
+  for (const auto& slot : slots_) {
+    if (slot->busy_) continue;
+    const int prefix = slot->reusable_prefix(prompt, most);
+    const double loss =
+        (slot->length() - prefix) / static_cast<double>(1 + clock_ - slot->last_used_);
+    const bool better =
+        best == nullptr || loss < best_loss ||
+        (loss == best_loss &&
+         (prefix > best_prefix || (prefix == best_prefix && slot->last_used_ < best->last_used_)));
+    if (!better) continue;
+    best = slot.get();
+    best_loss = loss;
+    best_prefix = prefix;
+  }
   return best;
 }
 
 void KvCache::release(KvSlot& slot) {
-  slot.busy = false;
-  slot.last_used = ++clock_;
+  slot.busy_ = false;
+  slot.filling = nullptr;
+  slot.last_used_ = ++clock_;
 }
 
 }  // namespace xgenmm

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -22,8 +23,9 @@ class KvSlot {
   ggml_tensor* keys(int layer) const { return keys_[static_cast<size_t>(layer)]; }
   ggml_tensor* values(int layer) const { return values_[static_cast<size_t>(layer)]; }
 
-  // How many leading positions of the prompt are in this slot and can be continued from.
-  int reusable_prefix(const Prompt& prompt) const;
+  // How many leading positions of the prompt, at most `most`, are in this slot and can be continued
+  // from.
+  int reusable_prefix(const Prompt& prompt, int most) const;
   // Whether the sequence can be continued from `length`: a wrapped ring has overwritten what lies
   // further back.
   bool can_truncate(int length) const;
@@ -33,17 +35,23 @@ class KvSlot {
   // or not.
   void begin_write(int count);
   // Records a position that has been written.
-  void append(const PromptPosition& position) { positions_.push_back(position); }
+  void append(PromptPosition position) { positions_.push_back(std::move(position)); }
+  // Becomes the first `length` positions of another slot, whose can_truncate(length) holds.
+  void copy_prefix(const KvSlot& source, int length);
 
   // F16 [rows, columns] of 0 and -inf: which of the first `rows` rows each of `columns` new
   // positions, the first at length(), sees once they all have been written.
   std::vector<ggml_fp16_t> mask(int rows, int columns) const;
 
-  bool busy = false;  // a request is using it
-  uint64_t last_used = 0;  // for eviction
+  // The prompt that is on its way into this slot; nullptr when it is all there.
+  const Prompt* filling = nullptr;
 
  private:
   friend class KvCache;
+  bool wrapped() const { return written_ > ring_; }
+
+  bool busy_ = false;  // a request is using it
+  uint64_t last_used_ = 0;
   int ring_ = 0;
   int window_ = 0;
   // 1 + the highest position whose row was touched: older ones may be overwritten.
@@ -56,19 +64,26 @@ class KvSlot {
 // All slots of a model, reserved at load.
 class KvCache {
  public:
-  // chunk: the most positions written in one graph. Throws kOutOfMemory, and kInvalidArgument for a
-  // type that the head size does not allow.
+  // chunk: the most positions written in one graph. progress: called with 0 .. 1 as the memory is
+  // cleared; may throw to give up. Throws kOutOfMemory, and kInvalidArgument for a type that the
+  // head size does not allow.
   KvCache(const TextConfig& config, ggml_type type, int context_size, int chunk, int slots,
-          Device& device);
+          Device& device, const std::function<void(double)>& progress = {});
 
-  // The idle slot that can reuse most of the prompt, else the least recently used idle one; nullptr
-  // when all are busy.
-  KvSlot* acquire(const Prompt& prompt);
+  // A slot for the prompt that holds as many of its leading positions, at most `most`, as any slot
+  // has, copied from there if need be; nullptr when all slots are busy, or when another request is
+  // just computing more of the same positions.
+  KvSlot* acquire(const Prompt& prompt, int most);
   void release(KvSlot& slot);
-  // Any slot: all have the same shape.
-  KvSlot& front() { return *slots_.front(); }
+
+  int slots() const { return static_cast<int>(slots_.size()); }
+  KvSlot& slot(int index) { return *slots_[static_cast<size_t>(index)]; }
+  const KvSlot& slot(int index) const { return *slots_[static_cast<size_t>(index)]; }
 
  private:
+  bool worth_waiting(const Prompt& prompt, int most, int available) const;
+  KvSlot* choose_idle(const Prompt& prompt, int most) const;
+
   ContextHandle context_;
   BufferHandle buffer_;
   std::vector<std::unique_ptr<KvSlot>> slots_;

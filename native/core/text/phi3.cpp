@@ -34,90 +34,86 @@ Phi3::Phi3(const TextConfig& config, std::shared_ptr<const GgufFile> file, Devic
   output_bias_ = weights_.find("output.bias");
 }
 
-void Phi3::reserve(const KvSlot& slot) const {
-  Chunk largest;
-  largest.count = std::min(kMaxChunk, slot.ring());
-  largest.outputs = std::min(kMaxOutputs, largest.count);
-  largest.embeddings = nullptr;
-  largest.visible_rows = slot.ring();
-  Graph graph(nodes(), true);
-  build(graph, slot, largest, nullptr);
+void Phi3::reserve(const KvCache& cache) const {
+  Batch largest;
+  for (int i = 0; i < cache.slots(); ++i) {
+    const KvSlot& slot = cache.slot(i);
+    Span span{&slot, largest.count, i == 0 ? std::min(kMaxChunk, slot.ring()) : 1,
+              {},    slot.ring(),   {}};
+    largest.count += span.count;
+    largest.spans.push_back(std::move(span));
+  }
+  const int outputs = std::min(kMaxOutputs, largest.spans.front().count) + cache.slots() - 1;
+  largest.outputs.resize(static_cast<size_t>(outputs));
+  Graph graph(nodes(largest.spans.size()), true);
+  build(graph, largest, nullptr);
   device_.reserve(graph);
 }
 
-bool Phi3::forward(KvSlot& slot, const Prompt& prompt, int count, int outputs,
-                   std::vector<float>& logits, Taps* taps) const {
-  const int first = slot.length();
-  const size_t width = static_cast<size_t>(config_.width);
-  std::vector<float> embeddings(width * static_cast<size_t>(count));
-  for (int i = 0; i < count; ++i) {
-    float* out = embeddings.data() + width * static_cast<size_t>(i);
-    const PromptPosition& position = prompt[first + i];
-    if (position.token >= 0) {
-      embed(position.token, out);
-    } else {
-      std::memcpy(out, prompt.image_row(first + i), width * sizeof(float));
-    }
+bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& logits,
+                   Taps* taps) const {
+  Batch batch = make_batch(parts);
+  for (const Continuation& part : parts) part.slot->begin_write(part.count);
+  Graph graph(nodes(parts.size()), true);
+  ggml_tensor* out = build(graph, batch, taps);
+  if (!device_.compute(graph)) return false;
+  if (taps != nullptr) graph.collect_taps(taps);
+  logits = out == nullptr ? std::vector<float>() : Graph::read(out);
+  for (const Continuation& part : parts) {
+    std::vector<PromptPosition> positions;
+    for (int i = 0; i < part.count; ++i) positions.push_back(part[i]);
+    for (PromptPosition& position : positions) part.slot->append(std::move(position));
   }
-  if (!run(slot, chunk(slot, embeddings.data(), count, outputs), logits, taps)) return false;
-  for (int i = 0; i < count; ++i) slot.append(prompt[first + i]);
   return true;
 }
 
-bool Phi3::forward(KvSlot& slot, int32_t token, std::vector<float>& logits) const {
-  std::vector<float> embedding(static_cast<size_t>(config_.width));
-  embed(token, embedding.data());
-  if (!run(slot, chunk(slot, embedding.data(), 1, 1), logits, nullptr)) return false;
-  slot.append({token, -1, nullptr});
-  return true;
+Phi3::Batch Phi3::make_batch(const std::vector<Continuation>& parts) const {
+  Batch batch;
+  for (const Continuation& part : parts) {
+    const KvSlot& slot = *part.slot;
+    const int end = slot.length() + part.count;
+    Span span{&slot, batch.count, part.count, {}, 0, {}};
+    batch.embeddings.resize(static_cast<size_t>(batch.count + part.count) *
+                            static_cast<size_t>(config_.width));
+    for (int i = 0; i < part.count; ++i) {
+      embed(part, i,
+            batch.embeddings.data() +
+                static_cast<size_t>(config_.width) * static_cast<size_t>(batch.count + i));
+      batch.positions.push_back(slot.length() + i);
+      span.rows.push_back(slot.row(slot.length() + i));
+    }
+    batch.count += part.count;
+    for (int i = batch.count - part.outputs; i < batch.count; ++i) batch.outputs.push_back(i);
+    span.visible_rows = std::min(slot.ring(), (end + kRowStep - 1) / kRowStep * kRowStep);
+    span.mask = slot.mask(span.visible_rows, part.count);
+    batch.spans.push_back(std::move(span));
+  }
+  return batch;
 }
 
-void Phi3::embed(int32_t token, float* out) const {
-  const char* row =
-      static_cast<const char*>(embedding_->data) + embedding_->nb[1] * static_cast<size_t>(token);
+void Phi3::embed(const Continuation& part, int index, float* out) const {
+  const PromptPosition position = part[index];
+  const size_t width = static_cast<size_t>(config_.width);
+  if (position.token < 0) {
+    std::memcpy(out, part.prompt->image_row(part.slot->length() + index), width * sizeof(float));
+    return;
+  }
+  const char* row = static_cast<const char*>(embedding_->data) +
+                    embedding_->nb[1] * static_cast<size_t>(position.token);
   if (embedding_->type == GGML_TYPE_F32) {
-    std::memcpy(out, row, static_cast<size_t>(config_.width) * sizeof(float));
+    std::memcpy(out, row, width * sizeof(float));
   } else {
     ggml_get_type_traits(embedding_->type)->to_float(row, out, config_.width);
   }
 }
 
-Phi3::Chunk Phi3::chunk(const KvSlot& slot, const float* embeddings, int count, int outputs) const {
-  Chunk chunk;
-  chunk.count = count;
-  chunk.outputs = outputs;
-  chunk.embeddings = embeddings;
-  for (int position = slot.length(); position < slot.length() + count; ++position) {
-    chunk.positions.push_back(position);
-    chunk.rows.push_back(slot.row(position));
-  }
-  const int touched = (slot.length() + count + kRowStep - 1) / kRowStep * kRowStep;
-  chunk.visible_rows = std::min(slot.ring(), touched);
-  chunk.mask = slot.mask(chunk.visible_rows, count);
-  return chunk;
-}
-
-bool Phi3::run(KvSlot& slot, const Chunk& chunk, std::vector<float>& logits, Taps* taps) const {
-  slot.begin_write(chunk.count);
-  Graph graph(nodes(), true);
-  ggml_tensor* out = build(graph, slot, chunk, taps);
-  if (!device_.compute(graph)) return false;
-  if (taps != nullptr) graph.collect_taps(taps);
-  if (out == nullptr) {
-    logits.clear();
-  } else {
-    logits = Graph::read(out);
-  }
-  return true;
-}
-
-ggml_tensor* Phi3::attention(Graph& graph, ggml_tensor* x, const Phi3Layer& layer,
-                             ggml_tensor* keys, ggml_tensor* values, ggml_tensor* positions,
-                             ggml_tensor* rows, ggml_tensor* mask) const {
+ggml_tensor* Phi3::attention(Graph& graph, ggml_tensor* x, int layer, ggml_tensor* positions,
+                             const std::vector<Span>& spans) const {
   ggml_context* context = graph.context();
+  const Phi3Layer& weights = layers_[static_cast<size_t>(layer)];
   const int64_t head_dim = config_.head_dim;
   const int64_t count = x->ne[1];
-  ggml_tensor* qkv = graph.linear(x, layer.qkv);  // [width + 2 * kv width, count]
+  ggml_tensor* qkv = graph.linear(x, weights.qkv);  // [width + 2 * kv width, count]
   const auto part = [&](int64_t heads, int64_t offset) {
     return ggml_view_3d(context, qkv, head_dim, heads, count,
                         static_cast<size_t>(head_dim) * qkv->nb[0], qkv->nb[1],
@@ -128,36 +124,49 @@ ggml_tensor* Phi3::attention(Graph& graph, ggml_tensor* x, const Phi3Layer& laye
                          config_.rope_theta, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f);
   };
   const int64_t kv_width = config_.kv_width();
-  ggml_tensor* q = rotate(part(config_.heads, 0));
-  ggml_tensor* k = rotate(part(config_.kv_heads, config_.width));
-  ggml_tensor* v = ggml_view_2d(context, qkv, kv_width, count, qkv->nb[1],
-                                static_cast<size_t>(config_.width + kv_width) * qkv->nb[0]);
-  graph.expand(ggml_set_rows(context, keys, ggml_reshape_2d(context, k, kv_width, count), rows));
-  graph.expand(ggml_set_rows(context, values, v, rows));
-  // cache: [kv width, ring] -> [head_dim, visible rows, kv heads]
-  const auto visible = [&](ggml_tensor* cache) {
-    return ggml_view_3d(context, cache, head_dim, mask->ne[0], config_.kv_heads, cache->nb[1],
-                        ggml_row_size(cache->type, head_dim), 0);
-  };
-  ggml_tensor* y =
-      graph.attention(ggml_permute(context, q, 0, 2, 1, 3), visible(keys), visible(values), mask);
-  return graph.linear(ggml_reshape_2d(context, y, config_.width, count), layer.output);
+  ggml_tensor* q = rotate(part(config_.heads, 0));  // [head_dim, heads, count]
+  ggml_tensor* k =
+      ggml_reshape_2d(context, rotate(part(config_.kv_heads, config_.width)), kv_width, count);
+  std::vector<ggml_tensor*> parts;  // of the result, [head_dim, heads, span's count] each
+  for (const Span& span : spans) {
+    const size_t first = static_cast<size_t>(span.first);
+    ggml_tensor* keys = span.slot->keys(layer);
+    ggml_tensor* values = span.slot->values(layer);
+    ggml_tensor* new_keys =
+        ggml_view_2d(context, k, kv_width, span.count, k->nb[1], first * k->nb[1]);
+    ggml_tensor* new_values = ggml_view_2d(
+        context, qkv, kv_width, span.count, qkv->nb[1],
+        first * qkv->nb[1] + static_cast<size_t>(config_.width + kv_width) * qkv->nb[0]);
+    graph.expand(ggml_set_rows(context, keys, new_keys, span.rows_input));
+    graph.expand(ggml_set_rows(context, values, new_values, span.rows_input));
+    // cache: [kv width, ring] -> [head_dim, visible rows, kv heads]
+    const auto visible = [&](ggml_tensor* cache) {
+      return ggml_view_3d(context, cache, head_dim, span.visible_rows, config_.kv_heads,
+                          cache->nb[1], ggml_row_size(cache->type, head_dim), 0);
+    };
+    ggml_tensor* queries = ggml_view_3d(context, q, head_dim, config_.heads, span.count, q->nb[1],
+                                        q->nb[2], first * q->nb[2]);
+    parts.push_back(graph.attention(ggml_permute(context, queries, 0, 2, 1, 3), visible(keys),
+                                    visible(values), span.mask_input));
+  }
+  ggml_tensor* y = graph.concat(parts, 2);
+  return graph.linear(ggml_reshape_2d(context, y, config_.width, count), weights.output);
 }
 
-ggml_tensor* Phi3::build(Graph& graph, const KvSlot& slot, const Chunk& chunk,
-                         const Taps* taps) const {
+ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps) const {
   ggml_context* context = graph.context();
-  const int64_t count = chunk.count;
-  ggml_tensor* x = graph.input(GGML_TYPE_F32, {config_.width, count}, chunk.embeddings);
-  ggml_tensor* positions = graph.input(GGML_TYPE_I32, {count}, chunk.positions.data());
-  ggml_tensor* rows = graph.input(GGML_TYPE_I64, {count}, chunk.rows.data());
-  ggml_tensor* mask = graph.input(GGML_TYPE_F16, {chunk.visible_rows, count}, chunk.mask.data());
+  ggml_tensor* x =
+      graph.input(GGML_TYPE_F32, {config_.width, batch.count}, batch.embeddings.data());
+  ggml_tensor* positions = graph.input(GGML_TYPE_I32, {batch.count}, batch.positions.data());
+  for (Span& span : batch.spans) {
+    span.rows_input = graph.input(GGML_TYPE_I64, {span.count}, span.rows.data());
+    span.mask_input = graph.input(GGML_TYPE_F16, {span.visible_rows, span.count}, span.mask.data());
+  }
   graph.tap("llm.0", x, taps);
   for (int i = 0; i < config_.layers; ++i) {
     const Phi3Layer& layer = layers_[static_cast<size_t>(i)];
     ggml_tensor* h = graph.rms_norm(x, layer.attn_norm, config_.rms_epsilon);
-    x = ggml_add(context, x,
-                 attention(graph, h, layer, slot.keys(i), slot.values(i), positions, rows, mask));
+    x = ggml_add(context, x, attention(graph, h, i, positions, batch.spans));
     h = graph.rms_norm(x, layer.ffn_norm, config_.rms_epsilon);
     h = ggml_swiglu(context, graph.linear(h, layer.up));
     x = ggml_add(context, x, graph.linear(h, layer.down));
@@ -165,10 +174,10 @@ ggml_tensor* Phi3::build(Graph& graph, const KvSlot& slot, const Chunk& chunk,
   }
   // Without outputs the last layer's keys and values are all that is wanted.
   graph.expand(x);
-  if (chunk.outputs == 0) return nullptr;
-  x = ggml_view_2d(context, x, config_.width, chunk.outputs, x->nb[1],
-                   static_cast<size_t>(count - chunk.outputs) * x->nb[1]);
-  x = graph.rms_norm(x, output_norm_, config_.rms_epsilon);
+  if (batch.outputs.empty()) return nullptr;
+  ggml_tensor* wanted = graph.input(GGML_TYPE_I32, {static_cast<int64_t>(batch.outputs.size())},
+                                    batch.outputs.data());
+  x = graph.rms_norm(ggml_get_rows(context, x, wanted), output_norm_, config_.rms_epsilon);
   graph.tap("hidden", x, taps);
   return graph.output(graph.linear(x, output_, output_bias_));
 }

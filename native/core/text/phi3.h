@@ -16,10 +16,25 @@ struct Phi3Layer {
   ggml_tensor *ffn_norm, *up, *down;
 };
 
-// The language model: embeddings -> logits, with the keys and values of a slot.
+// What one sequence adds in a forward pass: the next `count` positions of its prompt, or one
+// generated token.
+struct Continuation {
+  KvSlot* slot;
+  const Prompt* prompt;  // nullptr: `token` follows
+  int32_t token;
+  int count;
+  int outputs;  // of how many of the last of them logits are wanted
+
+  PromptPosition operator[](int index) const {
+    return prompt == nullptr ? PromptPosition{token, -1, nullptr}
+                             : (*prompt)[slot->length() + index];
+  }
+};
+
+// The language model: embeddings -> logits, with the keys and values of slots.
 class Phi3 {
  public:
-  // The most positions, and the most of them with logits, that one forward() takes.
+  // The most positions, and the most of them with logits, of one part.
   static constexpr int kMaxChunk = 512;
   static constexpr int kMaxOutputs = 64;
 
@@ -28,37 +43,42 @@ class Phi3 {
   const TextConfig& config() const { return config_; }
   // Whether the weights are F32, in which case everything is computed in f32.
   bool is_f32() const { return layers_.front().qkv->type == GGML_TYPE_F32; }
-  // Reserves the largest graph on such a slot.
-  void reserve(const KvSlot& slot) const;
+  // Reserves the largest graph: a chunk in one slot while all others decode.
+  void reserve(const KvCache& cache) const;
 
-  // Runs prompt positions slot.length() .. slot.length() + count - 1 and records them in the slot;
-  // count <= kMaxChunk. outputs: of how many of the last of them logits are wanted (<=
-  // kMaxOutputs). logits: receives [outputs, vocab_size]. False when it was aborted: the slot is as
-  // before.
-  bool forward(KvSlot& slot, const Prompt& prompt, int count, int outputs,
-               std::vector<float>& logits, Taps* taps = nullptr) const;
-  // The same for one generated token at position slot.length().
-  bool forward(KvSlot& slot, int32_t token, std::vector<float>& logits) const;
+  // Continues different slots in one graph and records the positions in them. logits: receives [sum
+  // of outputs, vocab_size] in the order of the parts, each row the same to the last bit as if its
+  // part had run alone. False when it was aborted: the slots are as before.
+  bool forward(const std::vector<Continuation>& parts, std::vector<float>& logits,
+               Taps* taps = nullptr) const;
 
  private:
-  struct Chunk {
+  // One part as the graph sees it.
+  struct Span {
+    const KvSlot* slot;
+    int first;  // its first column in the batch
     int count;
-    int outputs;
-    const float* embeddings;  // [count, width]
-    std::vector<int32_t> positions;  // [count]
     std::vector<int64_t> rows;  // [count]: where in the ring
     int visible_rows;  // of the ring, in the mask
     std::vector<ggml_fp16_t> mask;  // [count, visible_rows]
+    ggml_tensor* rows_input = nullptr;
+    ggml_tensor* mask_input = nullptr;
+  };
+  // All parts side by side.
+  struct Batch {
+    int count = 0;
+    std::vector<float> embeddings;  // [count, width]
+    std::vector<int32_t> positions;  // [count]
+    std::vector<int32_t> outputs;  // columns whose logits are wanted
+    std::vector<Span> spans;
   };
 
-  void embed(int32_t token, float* out) const;
-  Chunk chunk(const KvSlot& slot, const float* embeddings, int count, int outputs) const;
-  bool run(KvSlot& slot, const Chunk& chunk, std::vector<float>& logits, Taps* taps) const;
-  size_t nodes() const { return 48 * layers_.size() + 64; }
-  ggml_tensor* build(Graph& graph, const KvSlot& slot, const Chunk& chunk, const Taps* taps) const;
-  ggml_tensor* attention(Graph& graph, ggml_tensor* x, const Phi3Layer& layer, ggml_tensor* keys,
-                         ggml_tensor* values, ggml_tensor* positions, ggml_tensor* rows,
-                         ggml_tensor* mask) const;
+  void embed(const Continuation& part, int index, float* out) const;
+  Batch make_batch(const std::vector<Continuation>& parts) const;
+  size_t nodes(size_t spans) const { return (32 + 16 * spans) * layers_.size() + 64; }
+  ggml_tensor* build(Graph& graph, Batch& batch, const Taps* taps) const;
+  ggml_tensor* attention(Graph& graph, ggml_tensor* x, int layer, ggml_tensor* positions,
+                         const std::vector<Span>& spans) const;
 
   TextConfig config_;
   Weights weights_;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/pace.h"
+#include "base/sha256.h"
 #include "image/mask.h"
 #include "image/patches.h"
 
@@ -38,7 +39,7 @@ int ImageEncoder::count_tokens(int width, int height, ImageMode mode) const {
   return (1 + crops) * config_.resampler.latents;
 }
 
-void ImageEncoder::begin(const Picture& picture, ImageMode mode) {
+void ImageEncoder::begin(const PictureView& picture, ImageMode mode) {
   const Stopwatch stopwatch;
   const TowerConfig& tower = config_.tower;
   const Tiles tiles = make_tiles(picture, mode, tower.tile, config_.canvases);
@@ -55,6 +56,10 @@ void ImageEncoder::begin(const Picture& picture, ImageMode mode) {
   }
   // The whole picture stays as it is; the crops are re-cut (MODEL 1.8).
   for (int i = 0; i < patches; ++i) sources_[static_cast<size_t>(i)] = i;
+  Sha256 key;
+  const int grid[] = {tiles.columns, tiles.rows};
+  key.update(grid, sizeof grid);
+  key.update(tiles.pixels.data(), tiles.pixels.size());
   mask_.clear();
   if (tiles.columns > 0) {
     const std::vector<int32_t> crops = regroup_indices(tiles.columns, tiles.rows, tower.grid());
@@ -62,6 +67,7 @@ void ImageEncoder::begin(const Picture& picture, ImageMode mode) {
                    [patches](int32_t source) { return source + patches; });
     const std::vector<uint8_t> visible =
         tile_masks(picture.width, picture.height, tiles.columns, tiles.rows, tower.grid());
+    key.update(visible.data(), visible.size());
     const int latents = config_.resampler.latents;
     const ggml_fp16_t zero = ggml_fp32_to_fp16(0.0f);
     const ggml_fp16_t minus_infinity = ggml_fp32_to_fp16(-INFINITY);
@@ -75,6 +81,7 @@ void ImageEncoder::begin(const Picture& picture, ImageMode mode) {
       }
     }
   }
+  key_ = key.digest();
   layer_ = 0;
   tile_ = 0;
   result_ = EncodedImage{};
@@ -85,6 +92,12 @@ void ImageEncoder::begin(const Picture& picture, ImageMode mode) {
   result_.embeddings.reserve(static_cast<size_t>(result_.tokens) *
                              static_cast<size_t>(result_.width));
   result_.preprocess_ms = stopwatch.ms();
+}
+
+double ImageEncoder::fraction() const {
+  // The resampler's work on a tile is about that of one of the tower's layers.
+  const int layers = config_.tower.layers;
+  return static_cast<double>(layer_ * tiles_ + tile_) / ((layers + 1) * tiles_);
 }
 
 ImageEncoder::Progress ImageEncoder::advance(double budget_ms, Taps* taps) {

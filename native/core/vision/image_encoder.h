@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -35,8 +36,13 @@ class ImageEncoder {
   // Tokens of a picture of this size; the same arithmetic as begin().
   int count_tokens(int width, int height, ImageMode mode) const;
 
-  // Starts on a picture; what was unfinished is dropped.
-  void begin(const Picture& picture, ImageMode mode);
+  // Starts on a picture, which is not looked at any more afterwards; what was unfinished is
+  // dropped.
+  void begin(const PictureView& picture, ImageMode mode);
+  // SHA-256 of all that the result depends on: the tiles' pixels, their grid and the masks.
+  const std::array<uint8_t, 32>& key() const { return key_; }
+  // How much of the picture in work is done, 0 .. 1.
+  double fraction() const;
   // Computes for about budget_ms. After kDone the result is in take(). After kAborted begin()
   // starts anew.
   Progress advance(double budget_ms, Taps* taps = nullptr);
@@ -61,6 +67,7 @@ class ImageEncoder {
   BufferHandle buffer_;
 
   // The picture in work.
+  std::array<uint8_t, 32> key_{};
   int tiles_ = 0;
   std::vector<float> patches_;  // [tiles, patches, 3 * patch * patch]
   std::vector<int32_t> sources_;  // where each media entry comes from in features_

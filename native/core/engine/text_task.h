@@ -1,0 +1,40 @@
+#pragma once
+
+#include "engine/sequence.h"
+#include "engine/task.h"
+
+namespace xgenmm {
+
+// A request that runs a prompt through the language model.
+class TextTask : public Task {
+ public:
+  // keep: as for Sequence::prepare().
+  TextTask(RequestId id, EventSink sink, PromptData prompt, int keep)
+      : Task(id, std::move(sink)), sequence_(std::move(prompt)), keep_(keep) {}
+
+  Sequence& sequence() { return sequence_; }
+  const Sequence& sequence() const { return sequence_; }
+  // Throws what Sequence::prepare() throws.
+  virtual void prepare(const Model& model) { sequence_.prepare(model, keep_); }
+
+  // Takes what the sequence's next part has given. logits: [rows, vocab_size]; ms: what the step
+  // took. True when the request has ended.
+  bool accept(const Model& model, const float* logits, int rows, double ms) {
+    const bool reading = sequence_.stage() == Sequence::Stage::kPrefill;
+    sequence_.advance();
+    if (reading) send(event::Progress{sequence_.prefilled()});
+    return take_logits(model, logits, rows, ms, reading);
+  }
+
+ protected:
+  // reading: the rows follow positions of the prompt.
+  virtual bool take_logits(const Model& model, const float* logits, int rows, double ms,
+                           bool reading) = 0;
+
+  Sequence sequence_;
+
+ private:
+  int keep_;
+};
+
+}  // namespace xgenmm
