@@ -19,8 +19,8 @@ namespace {
 // is aborted when its request is cancelled).
 constexpr double kSharedStepMs = 200;
 constexpr double kAloneStepMs = 1000;
-// The fewest positions of a prompt that are worth a step.
-constexpr int kLeastChunk = 4;
+// Of a prompt: where nothing was measured yet, or a position takes as long as a step may.
+constexpr int kLeastChunk = 1;
 
 event::Failed failure(std::exception_ptr exception) {
   try {

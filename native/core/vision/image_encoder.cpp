@@ -10,6 +10,16 @@
 
 namespace xgenmm {
 
+namespace {
+
+// Some tiles of a residual stream.
+ggml_tensor* tiles_view(Graph& graph, ggml_tensor* stream, int first, int count) {
+  return ggml_view_3d(graph.context(), stream, stream->ne[0], stream->ne[1], count, stream->nb[1],
+                      stream->nb[2], static_cast<size_t>(first) * stream->nb[2]);
+}
+
+}  // namespace
+
 ImageEncoder::ImageEncoder(const VisionConfig& config, std::shared_ptr<const GgufFile> file,
                            Device& device)
     : config_(config),
@@ -17,18 +27,21 @@ ImageEncoder::ImageEncoder(const VisionConfig& config, std::shared_ptr<const Ggu
       device_(device),
       siglip_(config.tower, weights_),
       resampler_(config.resampler, weights_) {
-  context_.reset(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+  context_.reset(ggml_init({2 * ggml_tensor_overhead(), nullptr, true}));
   if (!context_) throw std::bad_alloc();
   features_ = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F32, config.tower.width,
                                  config.tower.patches(), config.max_tiles);
+  latents_ = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F32, config.tower.width,
+                                config.resampler.latents, config.max_tiles);
   buffer_ = device.allocate(context_.get(), "the vision tower's state");
-  Graph tower(Siglip::kLayerNodes * 3);
-  // All layers look alike, so one with both ends attached is the largest step.
-  tower_graph(tower, 0, config.max_tiles, 0, 1, nullptr, nullptr);
+  // All layers look alike, so these are the largest steps.
+  Graph tower(Siglip::kBlockNodes * 3);
+  tower_graph(tower, 0, config.max_tiles, 0, 2, nullptr, nullptr);
   device.reserve(tower);
-  Graph resampler(resampler_.nodes());
+  Graph resampler(Resampler::kLayerNodes * 2);
   const ggml_fp16_t any_mask{};
-  resample_graph(resampler, config.max_tiles, nullptr, &any_mask, nullptr);
+  resample_graph(resampler, 0, config.max_tiles, config.resampler.layers - 1, nullptr, &any_mask,
+                 nullptr);
   device.reserve(resampler);
 }
 
@@ -82,6 +95,7 @@ void ImageEncoder::begin(const PictureView& picture, ImageMode mode) {
     }
   }
   key_ = key.digest();
+  block_ = 0;
   layer_ = 0;
   tile_ = 0;
   result_ = EncodedImage{};
@@ -95,36 +109,35 @@ void ImageEncoder::begin(const PictureView& picture, ImageMode mode) {
 }
 
 double ImageEncoder::fraction() const {
-  // The resampler's work on a tile is about that of one of the tower's layers.
-  const int layers = config_.tower.layers;
-  return static_cast<double>(layer_ * tiles_ + tile_) / ((layers + 1) * tiles_);
+  const int all = siglip_.blocks() + config_.resampler.layers;
+  return static_cast<double>((block_ + layer_) * tiles_ + tile_) / (all * tiles_);
 }
 
 ImageEncoder::Progress ImageEncoder::advance(double budget_ms, Taps* taps) {
   const bool finished =
-      layer_ < config_.tower.layers ? tower_step(budget_ms, taps) : resample_step(budget_ms, taps);
+      block_ < siglip_.blocks() ? tower_step(budget_ms, taps) : resample_step(budget_ms, taps);
   if (!finished) return Progress::kAborted;
-  return layer_ == config_.tower.layers && tile_ == tiles_ ? Progress::kDone : Progress::kMore;
+  return layer_ == config_.resampler.layers ? Progress::kDone : Progress::kMore;
 }
 
 bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
   const Stopwatch stopwatch;
-  const int units = tower_pace_.units(budget_ms, 1, tiles_ * (config_.tower.layers - layer_));
-  // Whole layers over all tiles where the budget allows it, else some tiles of one layer.
+  const int units = tower_pace_.units(budget_ms, 1, tiles_ * (siglip_.blocks() - block_));
+  // Whole blocks over all tiles where the budget allows it, else some tiles of one block.
   const int tiles = std::min(units, tiles_ - tile_);
-  const int layers = tile_ == 0 && units >= tiles_ ? units / tiles_ : 1;
-  Graph graph(Siglip::kLayerNodes * static_cast<size_t>(layers + 2));
+  const int blocks = tile_ == 0 && units >= tiles_ ? units / tiles_ : 1;
+  Graph graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2));
   const size_t tile_values = patches_.size() / static_cast<size_t>(tiles_);
-  tower_graph(graph, tile_, tiles, layer_, layers,
+  tower_graph(graph, tile_, tiles, block_, blocks,
               patches_.data() + tile_values * static_cast<size_t>(tile_), taps);
   if (!device_.compute(graph)) return false;
   if (taps != nullptr) graph.collect_taps(taps);
-  tower_pace_.record(tiles * layers, stopwatch.ms());
+  tower_pace_.record(tiles * blocks, stopwatch.ms());
   result_.vision_ms += stopwatch.ms();
   tile_ += tiles;
   if (tile_ == tiles_) {
     tile_ = 0;
-    layer_ += layers;
+    block_ += blocks;
   }
   return true;
 }
@@ -135,51 +148,50 @@ bool ImageEncoder::resample_step(double budget_ms, Taps* taps) {
   const size_t mask_values = mask_.size() / static_cast<size_t>(tiles_);
   const ggml_fp16_t* mask =
       mask_.empty() ? nullptr : mask_.data() + mask_values * static_cast<size_t>(tile_);
-  Graph graph(resampler_.nodes());
+  Graph graph(Resampler::kLayerNodes * 2);
   const int32_t* sources =
       sources_.data() + static_cast<size_t>(tile_) * static_cast<size_t>(config_.tower.patches());
-  ggml_tensor* tokens = resample_graph(graph, tiles, sources, mask, taps);
+  ggml_tensor* tokens = resample_graph(graph, tile_, tiles, layer_, sources, mask, taps);
   if (!device_.compute(graph)) return false;
   if (taps != nullptr) graph.collect_taps(taps);
-  const std::vector<float> rows = Graph::read(tokens);
-  result_.embeddings.insert(result_.embeddings.end(), rows.begin(), rows.end());
+  if (tokens != nullptr) {
+    const std::vector<float> rows = Graph::read(tokens);
+    result_.embeddings.insert(result_.embeddings.end(), rows.begin(), rows.end());
+  }
   resampler_pace_.record(tiles, stopwatch.ms());
   result_.resample_ms += stopwatch.ms();
   tile_ += tiles;
+  if (tile_ == tiles_) {
+    tile_ = 0;
+    ++layer_;
+  }
   return true;
 }
 
-ggml_tensor* ImageEncoder::features_view(Graph& graph, int first_tile, int tiles) const {
-  return ggml_view_3d(graph.context(), features_, features_->ne[0], features_->ne[1], tiles,
-                      features_->nb[1], features_->nb[2],
-                      static_cast<size_t>(first_tile) * features_->nb[2]);
-}
-
-ggml_tensor* ImageEncoder::tower_graph(Graph& graph, int first_tile, int tiles, int first_layer,
-                                       int layers, const float* patches, const Taps* taps) const {
+void ImageEncoder::tower_graph(Graph& graph, int first_tile, int tiles, int first_block, int blocks,
+                               const float* patches, const Taps* taps) const {
   const TowerConfig& tower = config_.tower;
-  ggml_tensor* x = features_view(graph, first_tile, tiles);
-  if (first_layer == 0) {
+  ggml_tensor* x = tiles_view(graph, features_, first_tile, tiles);
+  if (first_block == 0) {
     x = siglip_.embed(
         graph, graph.input(GGML_TYPE_F32, {3 * tower.patch * tower.patch, tower.patches(), tiles},
                            patches));
     graph.tap("vit.0", x, taps);
   }
-  for (int i = first_layer; i < first_layer + layers; ++i) {
-    x = siglip_.layer(graph, x, i);
-    graph.tap("vit." + std::to_string(i + 1), x, taps);
+  for (int i = first_block; i < first_block + blocks; ++i) {
+    x = siglip_.block(graph, x, i);
+    if (i % 2 == 1) graph.tap("vit." + std::to_string(i / 2 + 1), x, taps);
   }
-  if (first_layer + layers == tower.layers) {
+  if (first_block + blocks == siglip_.blocks()) {
     x = siglip_.finish(graph, x);
     graph.tap("vit_out", x, taps);
   }
-  x = ggml_cpy(graph.context(), x, features_view(graph, first_tile, tiles));
-  graph.expand(x);
-  return x;
+  graph.expand(ggml_cpy(graph.context(), x, tiles_view(graph, features_, first_tile, tiles)));
 }
 
-ggml_tensor* ImageEncoder::resample_graph(Graph& graph, int tiles, const int32_t* sources,
-                                          const ggml_fp16_t* mask, const Taps* taps) const {
+ggml_tensor* ImageEncoder::resample_graph(Graph& graph, int first_tile, int tiles, int layer,
+                                          const int32_t* sources, const ggml_fp16_t* mask,
+                                          const Taps* taps) const {
   ggml_context* context = graph.context();
   const TowerConfig& tower = config_.tower;
   const int64_t entries = int64_t{tiles} * tower.patches();
@@ -187,13 +199,21 @@ ggml_tensor* ImageEncoder::resample_graph(Graph& graph, int tiles, const int32_t
   ggml_tensor* media =
       ggml_get_rows(context, features, graph.input(GGML_TYPE_I32, {entries}, sources));
   media = ggml_reshape_3d(context, media, tower.width, tower.patches(), tiles);
-  graph.tap("resampler_in", media, taps);
+  if (layer == 0) graph.tap("resampler_in", media, taps);
   const int64_t latents = config_.resampler.latents;
   ggml_tensor* bias = nullptr;
   if (mask != nullptr) {
     bias = graph.input(GGML_TYPE_F16, {tower.patches() + latents, latents, 1, tiles}, mask);
   }
-  ggml_tensor* tokens = resampler_.build(graph, media, bias, taps);
+  ggml_tensor* z =
+      layer == 0 ? resampler_.start(graph, tiles) : tiles_view(graph, latents_, first_tile, tiles);
+  z = resampler_.layer(graph, z, media, bias, layer);
+  graph.tap("resampler." + std::to_string(layer), z, taps);
+  if (layer + 1 < config_.resampler.layers) {
+    graph.expand(ggml_cpy(context, z, tiles_view(graph, latents_, first_tile, tiles)));
+    return nullptr;
+  }
+  ggml_tensor* tokens = resampler_.finish(graph, z);
   graph.tap("vision_tokens", tokens, taps);
   return graph.output(tokens);
 }

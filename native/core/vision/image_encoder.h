@@ -51,11 +51,12 @@ class ImageEncoder {
  private:
   bool tower_step(double budget_ms, Taps* taps);
   bool resample_step(double budget_ms, Taps* taps);
-  ggml_tensor* tower_graph(Graph& graph, int first_tile, int tiles, int first_layer, int layers,
-                           const float* patches, const Taps* taps) const;
-  ggml_tensor* resample_graph(Graph& graph, int tiles, const int32_t* sources,
-                              const ggml_fp16_t* mask, const Taps* taps) const;
-  ggml_tensor* features_view(Graph& graph, int first_tile, int tiles) const;
+  void tower_graph(Graph& graph, int first_tile, int tiles, int first_block, int blocks,
+                   const float* patches, const Taps* taps) const;
+  // nullptr before the last layer, then [output width, latents, tiles].
+  ggml_tensor* resample_graph(Graph& graph, int first_tile, int tiles, int layer,
+                              const int32_t* sources, const ggml_fp16_t* mask,
+                              const Taps* taps) const;
 
   VisionConfig config_;
   Weights weights_;
@@ -63,7 +64,9 @@ class ImageEncoder {
   Siglip siglip_;
   Resampler resampler_;
   ContextHandle context_;
-  ggml_tensor* features_;  // [width, patches, max tiles]: the residual stream between steps
+  // The residual streams between steps.
+  ggml_tensor* features_;  // [width, patches, max tiles]
+  ggml_tensor* latents_;  // [width, latents, max tiles]
   BufferHandle buffer_;
 
   // The picture in work.
@@ -72,10 +75,11 @@ class ImageEncoder {
   std::vector<float> patches_;  // [tiles, patches, 3 * patch * patch]
   std::vector<int32_t> sources_;  // where each media entry comes from in features_
   std::vector<ggml_fp16_t> mask_;  // [tiles, latents, patches + latents]; empty: all visible
-  int layer_ = 0;  // of the tower
-  int tile_ = 0;  // within the layer, then within the resampler
-  Pace tower_pace_;  // unit: one tile in one layer
-  Pace resampler_pace_;  // unit: one tile
+  int block_ = 0;  // of the tower
+  int layer_ = 0;  // of the resampler
+  int tile_ = 0;  // within the block or layer
+  Pace tower_pace_;  // unit: one tile in one block
+  Pace resampler_pace_;  // unit: one tile in one layer
   EncodedImage result_;
 };
 

@@ -51,23 +51,24 @@ ggml_tensor* Resampler::attention(Graph& graph, ggml_tensor* media, ggml_tensor*
   return graph.linear(y, layer.out_weight);
 }
 
-ggml_tensor* Resampler::build(Graph& graph, ggml_tensor* media, ggml_tensor* mask,
-                              const Taps* taps) const {
-  ggml_context* context = graph.context();
+ggml_tensor* Resampler::start(Graph& graph, int64_t tiles) const {
+  return ggml_repeat_4d(graph.context(), latents_, latents_->ne[0], latents_->ne[1], tiles, 1);
+}
+
+ggml_tensor* Resampler::layer(Graph& graph, ggml_tensor* z, ggml_tensor* media, ggml_tensor* mask,
+                              int index) const {
+  const ResamplerLayer& layer = layers_[static_cast<size_t>(index)];
   const float epsilon = config_.epsilon;
-  ggml_tensor* z =
-      ggml_repeat_4d(context, latents_, latents_->ne[0], latents_->ne[1], media->ne[2], 1);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const ResamplerLayer& layer = layers_[i];
-    ggml_tensor* a = graph.layer_norm(media, layer.media_weight, layer.media_bias, epsilon);
-    ggml_tensor* b = graph.layer_norm(z, layer.latents_weight, layer.latents_bias, epsilon);
-    z = ggml_add(context, z, attention(graph, a, b, mask, layer));
-    ggml_tensor* h = graph.layer_norm(z, layer.ffn_norm_weight, layer.ffn_norm_bias, epsilon);
-    h = ggml_gelu_erf_inplace(context, graph.linear(h, layer.up_weight));
-    z = ggml_add(context, z, graph.linear(h, layer.down_weight));
-    graph.tap("resampler." + std::to_string(i), z, taps);
-  }
-  z = graph.layer_norm(z, norm_weight_, norm_bias_, epsilon);
+  ggml_tensor* a = graph.layer_norm(media, layer.media_weight, layer.media_bias, epsilon);
+  ggml_tensor* b = graph.layer_norm(z, layer.latents_weight, layer.latents_bias, epsilon);
+  z = ggml_add(graph.context(), z, attention(graph, a, b, mask, layer));
+  ggml_tensor* h = graph.layer_norm(z, layer.ffn_norm_weight, layer.ffn_norm_bias, epsilon);
+  h = ggml_gelu_erf_inplace(graph.context(), graph.linear(h, layer.up_weight));
+  return ggml_add(graph.context(), z, graph.linear(h, layer.down_weight));
+}
+
+ggml_tensor* Resampler::finish(Graph& graph, ggml_tensor* z) const {
+  z = graph.layer_norm(z, norm_weight_, norm_bias_, config_.epsilon);
   return graph.linear(z, projection_weight_, projection_bias_);
 }
 

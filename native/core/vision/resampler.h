@@ -20,13 +20,19 @@ class Resampler {
  public:
   Resampler(const ResamplerConfig& config, const Weights& weights);
 
+  // -> z: [width, latents, tiles], the same for all tiles
+  ggml_tensor* start(Graph& graph, int64_t tiles) const;
+  // One layer. z: [width, latents, tiles] -> same
   // media: [width, patches, tiles]
   // mask: F16 [patches + latents, latents, 1, tiles] of 0 and -inf, or nullptr when everything is
   // visible
-  // -> [output width, latents, tiles]
-  ggml_tensor* build(Graph& graph, ggml_tensor* media, ggml_tensor* mask, const Taps* taps) const;
+  ggml_tensor* layer(Graph& graph, ggml_tensor* z, ggml_tensor* media, ggml_tensor* mask,
+                     int index) const;
+  // z: [width, latents, tiles] -> [output width, latents, tiles]
+  ggml_tensor* finish(Graph& graph, ggml_tensor* z) const;
 
-  size_t nodes() const { return 48 * layers_.size() + 32; }
+  // Upper bound of the nodes of one layer, and of start + finish.
+  static constexpr size_t kLayerNodes = 48;
 
  private:
   ggml_tensor* attention(Graph& graph, ggml_tensor* media, ggml_tensor* latents, ggml_tensor* mask,

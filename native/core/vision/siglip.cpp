@@ -62,14 +62,21 @@ ggml_tensor* Siglip::attention(Graph& graph, ggml_tensor* x, const SiglipLayer& 
   return graph.linear(y, layer.out_weight, layer.out_bias);
 }
 
-ggml_tensor* Siglip::layer(Graph& graph, ggml_tensor* x, int index) const {
-  const SiglipLayer& layer = layers_[static_cast<size_t>(index)];
-  ggml_context* context = graph.context();
-  ggml_tensor* h = graph.layer_norm(x, layer.ln1_weight, layer.ln1_bias, config_.epsilon);
-  x = ggml_add(context, x, attention(graph, h, layer));
-  h = graph.layer_norm(x, layer.ln2_weight, layer.ln2_bias, config_.epsilon);
-  h = graph.gelu_tanh(graph.linear(h, layer.up_weight, layer.up_bias));
-  return ggml_add(context, x, graph.linear(h, layer.down_weight, layer.down_bias));
+ggml_tensor* Siglip::mlp(Graph& graph, ggml_tensor* x, const SiglipLayer& layer) const {
+  x = graph.gelu_tanh(graph.linear(x, layer.up_weight, layer.up_bias));
+  return graph.linear(x, layer.down_weight, layer.down_bias);
+}
+
+ggml_tensor* Siglip::block(Graph& graph, ggml_tensor* x, int index) const {
+  const SiglipLayer& layer = layers_[static_cast<size_t>(index / 2)];
+  ggml_tensor* y;
+  if (index % 2 == 0) {
+    y = attention(graph, graph.layer_norm(x, layer.ln1_weight, layer.ln1_bias, config_.epsilon),
+                  layer);
+  } else {
+    y = mlp(graph, graph.layer_norm(x, layer.ln2_weight, layer.ln2_bias, config_.epsilon), layer);
+  }
+  return ggml_add(graph.context(), x, y);
 }
 
 ggml_tensor* Siglip::finish(Graph& graph, ggml_tensor* x) const {

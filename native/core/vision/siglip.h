@@ -24,16 +24,19 @@ class Siglip {
   // patches: [3 * patch * patch, grid * grid, tiles], normalised pixels -> x: [width, grid * grid,
   // tiles]
   ggml_tensor* embed(Graph& graph, ggml_tensor* patches) const;
-  // One encoder layer. x: [width, grid * grid, tiles] -> same
-  ggml_tensor* layer(Graph& graph, ggml_tensor* x, int index) const;
+  // An encoder layer is two blocks, attention and MLP, each with its residual: a whole one is long
+  // for a step. x: [width, grid * grid, tiles] -> same
+  int blocks() const { return 2 * config_.layers; }
+  ggml_tensor* block(Graph& graph, ggml_tensor* x, int index) const;
   // The final layer norm. x: [width, …] -> same
   ggml_tensor* finish(Graph& graph, ggml_tensor* x) const;
 
-  // Upper bound of the nodes of one layer, and of embed + finish.
-  static constexpr size_t kLayerNodes = 48;
+  // Upper bound of the nodes of one block, and of embed + finish.
+  static constexpr size_t kBlockNodes = 24;
 
  private:
   ggml_tensor* attention(Graph& graph, ggml_tensor* x, const SiglipLayer& layer) const;
+  ggml_tensor* mlp(Graph& graph, ggml_tensor* x, const SiglipLayer& layer) const;
 
   TowerConfig config_;
   ggml_tensor *patch_weight_, *patch_bias_, *position_;
