@@ -61,6 +61,8 @@ export class FakeAddon implements NativeAddon {
   failure: { load?: Error; generate?: Error } = {};
   /** Keeps every generation from its first token until it is cancelled. */
   stalled = false;
+  /** What the progress events of a picture or a prompt say. */
+  fractions = [0.5, 1];
   /** Events are lost from now on. */
   mute = false;
   loads: NativeLoadOptions[] = [];
@@ -147,7 +149,7 @@ class FakeEngine implements NativeEngine {
     const encode = { pixels, width, height, mode };
     const ordinal = this.addon.encodes.push(encode);
     this.#run(request, async () => {
-      for (const fraction of [0.5, 1]) {
+      for (const fraction of this.addon.fractions) {
         await tick();
         if (this.#cancelled.has(request)) return this.onEvent({ request, type: 'cancelled' });
         this.onEvent({ request, type: 'progress', fraction });
@@ -193,7 +195,7 @@ class FakeEngine implements NativeEngine {
           topTokens: Int32Array.from({ length: listed * tokens.length }, (_, i) => i),
           topLogprobs: Float32Array.from({ length: listed * tokens.length }, (_, i) => -i / 2),
         });
-      for (const fraction of [0.5, 1]) {
+      for (const fraction of this.addon.fractions) {
         await tick();
         if (this.#cancelled.has(request)) return finish('cancelled');
         if (this.addon.failure.generate) throw this.addon.failure.generate;

@@ -30,6 +30,7 @@ beforeAll(async () => {
       more();
     },
     '/silent': () => {},
+    '/announced': (_, response) => response.writeHead(200, { 'content-length': 101 }).flushHeaders(),
     '/stuck': (_, response) => void response.write('x'),
     '/gzip': (_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(BYTES),
     '/partial': (_, response) => response.writeHead(206).end(BYTES),
@@ -109,6 +110,7 @@ describe('what is not taken', () => {
 
   test('more bytes than allowed, announced or not', async () => {
     await expectFailure(server.url('/a.png'), /received more than 21 bytes$/, { maxBytes: BYTES.length - 1 });
+    await expectFailure(server.url('/announced'), /received more than 100 bytes$/, { maxBytes: 100 });
     await expectFailure(server.url('/endless'), /received more than 100000 bytes$/, { maxBytes: 100_000 });
   });
 

@@ -167,6 +167,36 @@ describe('pictures', () => {
   });
 });
 
+describe('more requests than the engine queues', () => {
+  test('are refused, and leave the others alone', async () => {
+    const { addon, model } = await setUp();
+    addon.stalled = true;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const open = Array.from({ length: 1024 }, () => model.complete('x', { signal }));
+    const busy = { code: 'ERR_XGENMM_BUSY', name: 'XgenmmError' };
+    const chat = model.chat();
+    await tick();
+    for (const refused of [
+      model.complete('x'),
+      chat.ask('x'),
+      model.logits('x'),
+      model.encodeImage(picture),
+    ]) {
+      await expect(refused).rejects.toMatchObject(busy);
+    }
+    expect(chat.history).toEqual([]);
+    controller.abort('enough');
+    const outcomes = await Promise.allSettled(open);
+    expect(new Set(outcomes.map((outcome) => outcome.status === 'rejected' && outcome.reason))).toEqual(
+      new Set(['enough']),
+    );
+    addon.stalled = false;
+    addon.answers = ['a'];
+    expect((await chat.ask('x')).text).toBe('a');
+  });
+});
+
 describe('tokens', () => {
   test('there and back', async () => {
     const { model } = await setUp();

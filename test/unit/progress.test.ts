@@ -60,7 +60,8 @@ describe('a request tells how far it is', () => {
   });
 
   test('the prompt is read before the first piece', async () => {
-    const { model } = await setUp('a');
+    const { addon, model } = await setUp('a');
+    addon.fractions = [0.5, 0.5];
     const seen: unknown[] = [];
     const stream = model.stream('x', { onProgress: ({ fraction }) => seen.push(fraction) });
     for await (const piece of stream) seen.push(piece);
@@ -69,6 +70,14 @@ describe('a request tells how far it is', () => {
 });
 
 describe('only forward', () => {
+  test.each(['a', ''])('a stage ends with 1, whatever the engine says last: answer "%s"', async (answer) => {
+    const { addon, model } = await setUp(answer);
+    addon.fractions = [0.5, 0.5];
+    const told: Progress[] = [];
+    await model.complete([image, 'x'], { onProgress: (progress) => told.push(progress) });
+    expect(told).toEqual([...images(0.5, 1), ...PROMPT]);
+  });
+
   test('what is not more is left out, what is too much is cut', async () => {
     const told: Progress[] = [];
     await withProgress(

@@ -1,0 +1,353 @@
+import { describe, expect, test } from 'vitest';
+import type { Chat, ChatOptions, ChatTurn } from '../../lib/index.js';
+import { createModel } from '../../lib/load.js';
+import type { NativeModelInfo } from '../../lib/native.js';
+import { ADDED, FakeAddon, nativeError, SLOW_PREFIX, tick } from './fake-addon.js';
+import { expectNoUnhandledRejections } from './rejections.js';
+
+expectNoUnhandledRejections();
+
+const picture = { data: new Uint8Array(3), width: 1, height: 1, channels: 3 } as const;
+const image = { image: picture };
+
+async function setUp({
+  answers = [],
+  info = {},
+  ...options
+}: ChatOptions & { answers?: string[]; info?: Partial<NativeModelInfo> } = {}) {
+  const addon = new FakeAddon(info);
+  addon.answers = answers;
+  const model = await createModel(addon, 'fake.gguf');
+  return { addon, model, chat: model.chat({ system: 'S', ...options }) };
+}
+
+/** The last prompt as readable text: `_` for the lone first piece, `[k]` for picture k. */
+function lastPrompt(addon: FakeAddon): string {
+  const names = new Map(Object.entries(ADDED).map(([name, id]) => [id, name]));
+  return Array.from(addon.prompts.at(-1)?.tokens ?? [], (token) => {
+    if (token === SLOW_PREFIX) return '_';
+    return token < 0 ? `[${-1 - token}]` : (names.get(token) ?? String.fromCodePoint(token));
+  }).join('');
+}
+
+const lastImages = (addon: FakeAddon) => addon.prompts.at(-1)?.images.map((rows) => rows[0]);
+
+describe('history', () => {
+  test('shows the turns as they were asked and answered', async () => {
+    const { model, chat } = await setUp({ answers: ['one', 'two'] });
+    expect(chat.history).toEqual([]);
+    const encoded = await model.encodeImage(picture, { mode: 'pad' });
+    await chat.ask([image, 'A', { special: '<|endofchunk|>' }, { image: encoded }, '', 'B']);
+    await chat.ask('C', { maxTokens: 2 });
+    const fresh = {
+      embeddings: new Float32Array(40).fill(2),
+      tokenCount: 10,
+      width: 4,
+      tiles: { columns: 4, rows: 1 },
+      mode: 'anyres' as const,
+    };
+    expect(chat.history).toEqual([
+      {
+        question: [{ image: fresh }, 'A', { special: '<|endofchunk|>' }, { image: encoded }, 'B'],
+        text: 'one',
+        finishReason: 'stop',
+      },
+      { question: ['C'], text: 'tw', finishReason: 'length' },
+    ] satisfies ChatTurn[]);
+  });
+
+  test('marks what was cut off', async () => {
+    const { chat } = await setUp();
+    const stream = chat.stream('A');
+    for await (const _ of stream) break;
+    const { text } = await stream.answer();
+    expect(chat.history).toEqual([{ question: ['A'], text, finishReason: 'cancelled' }]);
+
+    const controller = new AbortController();
+    const aborted = chat.stream('B', { signal: controller.signal });
+    await aborted[Symbol.asyncIterator]().next();
+    controller.abort('enough');
+    await expect(aborted.answer()).rejects.toBe('enough');
+    expect(chat.history).toHaveLength(2);
+    expect(chat.history[1]).toMatchObject({ question: ['B'], finishReason: 'cancelled' });
+    expect(chat.history[1]?.text).toMatch(/^z+$/);
+  });
+
+  test('does not know a turn that was rolled back', async () => {
+    const { addon, chat } = await setUp({ answers: ['a'] });
+    await chat.ask('A');
+    const before = [chat.history, chat.tokenCount];
+    addon.stalled = true;
+    const left = chat.stream('B')[Symbol.asyncIterator]();
+    await tick();
+    await left.return?.();
+    addon.failure.generate = nativeError('ERR_XGENMM_INTERNAL', 'broken');
+    await expect(chat.ask([image, 'C'])).rejects.toThrow('broken');
+    await expect(chat.ask('x'.repeat(2000))).rejects.toMatchObject({ code: 'ERR_XGENMM_CONTEXT_OVERFLOW' });
+    expect([chat.history, chat.tokenCount]).toEqual(before);
+  });
+
+  test('can be asked again, which makes the same prompt', async () => {
+    const { addon, model, chat } = await setUp({ answers: ['one', 'two', 'one', 'two'] });
+    await chat.ask([image, 'A', image]);
+    await chat.ask([{ special: '<|endofchunk|>' }, image, 'B']);
+    const [prompt, images] = [lastPrompt(addon), lastImages(addon)];
+    const other = model.chat({ system: 'S' });
+    for (const { question } of chat.history) await other.ask(question);
+    expect([lastPrompt(addon), lastImages(addon)]).toEqual([prompt, images]);
+    expect(addon.encodes).toHaveLength(3);
+    expect(other.history).toEqual(chat.history);
+  });
+
+  test('is nothing that a chat could be changed by', async () => {
+    const { addon, chat } = await setUp({ answers: ['one', 'two', 'three'] });
+    await chat.ask([image, { special: '<|endofchunk|>' }, 'A']);
+    const history = chat.history as ChatTurn[];
+    const [turn] = history as [ChatTurn];
+    const [shown, special] = turn.question as [{ image: { embeddings: Float32Array } }, { special: string }];
+    const changes = [
+      () => history.pop(),
+      () => Object.assign(turn, { text: 'x' }),
+      () => (turn.question as string[]).push('x'),
+      () => Object.assign(shown, { image: 7 }),
+      () => Object.assign(shown.image, { tokenCount: 7 }),
+      () => Object.assign((shown.image as unknown as { tiles: object }).tiles, { rows: 7 }),
+      () => Object.assign(special, { special: 'x' }),
+    ];
+    for (const change of changes) expect(change).toThrow(TypeError);
+    shown.image.embeddings.fill(9);
+    await chat.ask('B');
+    expect(lastImages(addon)).toEqual([1]);
+    const memory = shown.image.embeddings.buffer as ArrayBuffer;
+    structuredClone(memory, { transfer: [memory] });
+    await chat.ask('C');
+    expect(lastImages(addon)).toEqual([1]);
+  });
+
+  test('copies the embeddings once', async () => {
+    const { chat } = await setUp({ answers: ['one'] });
+    await chat.ask([image, 'A']);
+    expect(chat.history[0]).toBe(chat.history[0]);
+    expect(chat.fork().history[0]).toBe(chat.history[0]);
+  });
+
+  test('and tokenCount outlive the model', async () => {
+    const { model, chat } = await setUp({ answers: ['one'] });
+    await chat.ask('A');
+    await model.dispose();
+    expect(chat.history).toHaveLength(1);
+    expect(chat.tokenCount).toBe(4 + 4 + 4);
+  });
+});
+
+describe('tokenCount', () => {
+  test('is what the next prompt has before its question', async () => {
+    const { chat } = await setUp({ answers: ['one', 'two'] });
+    expect(chat.tokenCount).toBe(0);
+    await chat.ask([image, 'A', { image: picture, mode: 'pad' }, 'B']);
+    const first = chat.tokenCount;
+    // _<|system|>S<|end|>, then <|user|>[0]\nA[1]\nB<|end|><|assistant|>one<|end|>
+    expect(first).toBe(4 + (1 + 10 + 2 + 2 + 2 + 2) + 3 + 1);
+    const { usage } = await chat.ask('C');
+    expect(usage.promptTokens).toBe(first + 4);
+    expect(chat.tokenCount).toBe(first + 4 + 3 + 1);
+  });
+
+  test('without a system sentence', async () => {
+    const { chat } = await setUp({ answers: ['a'], system: null });
+    await chat.ask('A');
+    expect(chat.tokenCount).toBe(1 + 4 + 2);
+    const fast = await setUp({ answers: ['a', 'b'], system: null, info: { tokenizerStyle: 'fast' } });
+    await fast.chat.ask('A');
+    expect(fast.chat.tokenCount).toBe(4 + 2);
+    await fast.chat.ask('B');
+    expect(lastPrompt(fast.addon)).toBe('<|user|>A<|end|><|assistant|>a<|end|><|user|>B<|end|><|assistant|>');
+  });
+});
+
+describe('fork', () => {
+  test('has the turns so far, and goes its own way', async () => {
+    const { addon, chat } = await setUp({ answers: ['one', 'two', 'three', 'four'] });
+    await chat.ask([image, 'A']);
+    const fork = chat.fork();
+    expect(fork).not.toBe(chat);
+    expect([fork.history, fork.tokenCount]).toEqual([chat.history, chat.tokenCount]);
+    const start = `${lastPrompt(addon)}one<|end|>`;
+
+    await chat.ask('B');
+    expect(lastPrompt(addon)).toBe(`${start}<|user|>B<|end|><|assistant|>`);
+    await fork.ask([image, 'C']);
+    expect(lastPrompt(addon)).toBe(`${start}<|user|>[1]\nC<|end|><|assistant|>`);
+    expect(lastImages(addon)).toEqual([1, 2]);
+    await fork.fork().ask('D');
+    expect(lastPrompt(addon)).toMatch(/C<\|end\|><\|assistant\|>three<\|end\|><\|user\|>D/);
+
+    const asked = (of: Chat) => of.history.map(({ question }) => question.at(-1));
+    expect([asked(chat), asked(fork)]).toEqual([
+      ['A', 'B'],
+      ['A', 'C'],
+    ]);
+  });
+
+  test('of a chat without turns', async () => {
+    const { addon, chat } = await setUp({ answers: ['one'], system: 'T' });
+    await chat.fork().ask('A');
+    expect(lastPrompt(addon)).toBe('_<|system|>T<|end|><|user|>A<|end|><|assistant|>');
+    expect(chat.history).toEqual([]);
+  });
+
+  test('both answer at the same time', async () => {
+    const { chat } = await setUp({ answers: ['one', 'two', 'three'] });
+    await chat.ask('A');
+    const fork = chat.fork();
+    const answers = await Promise.all([chat.ask('B'), fork.ask('B')]);
+    expect(answers.map(({ text }) => text)).toEqual(['two', 'three']);
+  });
+
+  test('is refused while a turn is being answered, and after dispose', async () => {
+    const { model, chat } = await setUp({ answers: ['one'] });
+    const turn = chat.ask('A');
+    expect(() => chat.fork()).toThrow(
+      expect.objectContaining({
+        code: 'ERR_XGENMM_BUSY',
+        message:
+          'Expected a chat at rest, received a call of fork() while another question is being answered',
+      }),
+    );
+    await turn;
+    const fork = chat.fork();
+    await model.dispose();
+    const disposed = expect.objectContaining({ code: 'ERR_XGENMM_DISPOSED' });
+    expect(() => chat.fork()).toThrow(disposed);
+    expect(() => fork.stream('B')).toThrow(disposed);
+  });
+});
+
+describe('overflow', () => {
+  const info = { contextSize: 100 };
+  const TURNS = 8;
+  const DROP = { overflow: 'drop-oldest', info } as const;
+
+  /** Asks question after question, each turn 10 positions (the opening is 4, a question 8), with enough room for all. */
+  async function fill(chat: Chat, addon: FakeAddon, turns = TURNS): Promise<void> {
+    for (let k = 0; k < turns; k++) {
+      addon.answers = ['a'];
+      await chat.ask(`${k}????`, { maxTokens: 1 });
+    }
+    expect(chat.tokenCount).toBe(4 + 10 * turns);
+  }
+  const asked = (chat: Chat) => chat.history.map(({ question }) => String(question[0])[0]).join('');
+
+  test("'error', the default, keeps every turn as long as it fits", async () => {
+    const { addon, chat } = await setUp({ info });
+    await fill(chat, addon, 9);
+    addon.answers = ['a'];
+    await expect(chat.ask('no more')).rejects.toMatchObject({ code: 'ERR_XGENMM_CONTEXT_OVERFLOW' });
+    expect(asked(chat)).toBe('012345678');
+    expect((await chat.ask('ok?', { maxTokens: 1 })).text).toBe('a');
+  });
+
+  test("'drop-oldest' keeps turns while the answer has the room that it may take", async () => {
+    const { addon, chat } = await setUp(DROP);
+    await fill(chat, addon);
+    addon.answers = ['b'];
+    // 100 - 84 - 8 = 8 positions are left.
+    await chat.ask('8????', { maxTokens: 8 });
+    expect(asked(chat)).toBe('012345678');
+  });
+
+  test.each([[9], [undefined]])(
+    'and drops whole turns until half is free, for maxTokens %s',
+    async (maxTokens) => {
+      const { addon, chat } = await setUp(DROP);
+      await fill(chat, addon);
+      addon.answers = ['b'];
+      const { usage } = await chat.ask('8????', { maxTokens });
+      // With three turns 58 positions are free, with four there would be 48.
+      expect(usage.promptTokens).toBe(4 + 30 + 8);
+      expect(lastPrompt(addon)).toMatch(/^_<\|system\|>S<\|end\|><\|user\|>5/);
+      expect(asked(chat)).toBe('5678');
+      expect(chat.tokenCount).toBe(4 + 40);
+    },
+  );
+
+  test('a quarter of the context is room enough for any answer', async () => {
+    const { addon, chat } = await setUp(DROP);
+    await fill(chat, addon, 6);
+    addon.answers = ['b', 'c'];
+    // 100 - 64 - 11 = 25 positions are left, then 100 - 77 - 8.
+    await chat.ask('6???????');
+    expect(asked(chat)).toBe('0123456');
+    await chat.ask('7????');
+    expect(asked(chat)).toBe('4567');
+  });
+
+  test('pictures go with their turns', async () => {
+    const { addon, chat } = await setUp({ ...DROP, answers: ['a', 'b', 'c', 'd'] });
+    await chat.ask([image, '0'], { maxTokens: 1 });
+    await chat.ask([image, image, '1'], { maxTokens: 1 });
+    await chat.ask([image, '2'], { maxTokens: 1 });
+    expect(lastImages(addon)).toEqual([1, 2, 3, 4]);
+    await chat.ask([image, '3']);
+    expect(lastImages(addon)).toEqual([4, 5]);
+    expect(lastPrompt(addon)).toContain('<|user|>[0]\n2<|end|><|assistant|>c<|end|><|user|>[1]\n3');
+    expect(chat.history).toHaveLength(2);
+  });
+
+  test('a question that leaves no turn is answered alone', async () => {
+    const { addon, chat } = await setUp(DROP);
+    await fill(chat, addon);
+    addon.answers = ['b'];
+    await chat.ask('x'.repeat(90));
+    expect(lastPrompt(addon)).toBe(`_<|system|>S<|end|><|user|>${'x'.repeat(90)}<|end|><|assistant|>`);
+    expect(chat.history).toHaveLength(1);
+  });
+
+  test('one that does not fit even so is refused before anything is encoded, and drops nothing', async () => {
+    const { addon, chat } = await setUp(DROP);
+    await fill(chat, addon);
+    const overflow = { code: 'ERR_XGENMM_CONTEXT_OVERFLOW' };
+    await expect(chat.ask('x'.repeat(94))).rejects.toMatchObject({
+      ...overflow,
+      message: expect.stringContaining('takes 101 positions, but the context holds 100'),
+    });
+    await expect(chat.ask(Array(10).fill(image))).rejects.toMatchObject(overflow);
+    expect(addon.encodes).toEqual([]);
+    expect(asked(chat)).toBe('01234567');
+  });
+
+  test('a turn that is rolled back restores what it dropped', async () => {
+    const { addon, chat } = await setUp(DROP);
+    await fill(chat, addon);
+    const prompts = addon.prompts.length;
+    addon.failure.generate = nativeError('ERR_XGENMM_INTERNAL', 'broken');
+    await expect(chat.ask('8????')).rejects.toThrow('broken');
+    addon.failure = {};
+    addon.stalled = true;
+    const left = chat.stream('8????')[Symbol.asyncIterator]();
+    while (addon.prompts.length < prompts + 2) await tick();
+    await left.return?.();
+    expect(lastPrompt(addon)).toMatch(/^_<\|system\|>S<\|end\|><\|user\|>5/);
+    expect(asked(chat)).toBe('01234567');
+    addon.stalled = false;
+    const stream = chat.stream('8????');
+    for await (const _ of stream) break;
+    expect(asked(chat)).toBe('5678');
+  });
+
+  test('forks go on as their chat does', async () => {
+    const { addon, chat } = await setUp(DROP);
+    await fill(chat, addon);
+    addon.answers = ['b'];
+    const fork = chat.fork();
+    await fork.ask('8????');
+    expect([asked(fork), asked(chat)]).toEqual(['5678', '01234567']);
+  });
+
+  test('is one of two', async () => {
+    const { model } = await setUp();
+    expect(() => model.chat({ overflow: 'drop' as never })).toThrow(
+      "Expected 'error' or 'drop-oldest' for overflow in model.chat(), received \"drop\"",
+    );
+  });
+});
