@@ -235,7 +235,6 @@ EncodeRequest read_encode_request(const Napi::CallbackInfo& info) {
 
 SamplingOptions read_sampling_options(const Napi::Object& object) {
   constexpr double kMax = std::numeric_limits<float>::max();
-  constexpr int kMaxCount = 1 << 20;
   const auto real = [&](const char* name, double low, double high) {
     return number(object.Get(name), name, low, high);
   };
@@ -251,8 +250,8 @@ SamplingOptions read_sampling_options(const Napi::Object& object) {
       real("repetitionPenalty", std::numeric_limits<float>::denorm_min(), kMax);
   options.presence_penalty = real("presencePenalty", -kMax, kMax);
   options.frequency_penalty = real("frequencyPenalty", -kMax, kMax);
-  options.no_repeat_ngram = whole("noRepeatNgramSize", 0, kMaxCount);
-  options.min_tokens = whole("minTokens", 0, kMaxCount);
+  options.no_repeat_ngram = whole("noRepeatNgramSize", 0, INT32_MAX);
+  options.min_tokens = whole("minTokens", 0, 1 << 20);
   options.logit_bias = read_logit_bias(object.Get("logitBias"));
   options.alternatives = whole("logprobs", -1, 20);
   const Napi::Value seed = object.Get("seed");
