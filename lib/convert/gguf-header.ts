@@ -4,13 +4,19 @@ export const ALIGNMENT = 32;
 /** Numbers of the value types that this format uses, as GGUF defines them. */
 const VALUE_TYPE = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
 
-/** ggml's numbers of the tensor types, and the bytes of an element. */
+/** ggml's numbers of the tensor types, the elements of a block, and its bytes. */
 export const GGML_TYPE = {
-  f32: { id: 0, size: 4 },
-  f16: { id: 1, size: 2 },
-  bf16: { id: 30, size: 2 },
+  f32: { id: 0, block: 1, size: 4 },
+  f16: { id: 1, block: 1, size: 2 },
+  q8_0: { id: 8, block: 32, size: 34 },
+  q4_K: { id: 12, block: 256, size: 144 },
+  q5_K: { id: 13, block: 256, size: 176 },
+  q6_K: { id: 14, block: 256, size: 210 },
+  bf16: { id: 30, block: 1, size: 2 },
 } as const;
-export type GgmlType = keyof typeof GGML_TYPE;
+export type TensorType = keyof typeof GGML_TYPE;
+/** What the converter stores matrices in. */
+export type GgmlType = 'f32' | 'f16' | 'bf16';
 
 export type Value =
   | { type: 'u32' | 'f32'; value: number }
@@ -23,7 +29,7 @@ export interface TensorInfo {
   name: string;
   /** ggml's order: the contiguous dimension first. */
   shape: number[];
-  type: GgmlType;
+  type: TensorType;
 }
 
 export interface Layout {
@@ -55,7 +61,8 @@ export function layOut(metadata: Map<string, Value>, tensors: TensorInfo[]): Lay
     writer.u32(GGML_TYPE[type].id);
     writer.u64(dataSize);
     offsets.push(dataSize);
-    dataSize += align(shape.reduce((product, side) => product * side, GGML_TYPE[type].size));
+    const elements = shape.reduce((product, side) => product * side, 1);
+    dataSize += align((elements / GGML_TYPE[type].block) * GGML_TYPE[type].size);
   }
   const header = writer.finish();
   return {

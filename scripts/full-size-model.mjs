@@ -1,0 +1,219 @@
+// node scripts/full-size-model.mjs OUT.gguf [--type q4_k_m|f16] [--seed N]: a model of the official checkpoints' dimensions with
+// pseudo-random weights. Its words are noise; its speed, memory and responsiveness are those of a real one.
+import { createCipheriv } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+/** Bytes made at a time, about. */
+const CHUNK = 4 << 20;
+/** What a token's logit gets that must never be chosen. */
+const NEVER = -1e4;
+const LATE = ['<image>', '<image placeholder>', '<|endofchunk|>'];
+const ADDED = [
+  ...['endoftext', 'assistant', 'placeholder1', 'placeholder2', 'placeholder3', 'placeholder4', 'system'],
+  ...['end', 'placeholder5', 'placeholder6', 'user'],
+].map((name) => `<|${name}|>`);
+
+const { values, positionals } = parseArgs({
+  options: { type: { type: 'string', default: 'q4_k_m' }, seed: { type: 'string', default: '1' } },
+  allowPositionals: true,
+});
+const [output] = positionals;
+if (
+  positionals.length !== 1 ||
+  output === undefined ||
+  !['q4_k_m', 'f16'].includes(values.type) ||
+  !/^\d{1,15}$/.test(values.seed)
+) {
+  process.stderr.write('usage: node scripts/full-size-model.mjs OUT.gguf [--type q4_k_m|f16] [--seed N]\n');
+  process.exit(2);
+}
+if (!existsSync(join(root, 'dist', 'index.js'))) {
+  process.stderr.write('The package must be built first: npm run build\n');
+  process.exit(1);
+}
+const { parseConfig } = await import('../dist/convert/config.js');
+const { GGML_TYPE, layOut } = await import('../dist/convert/gguf-header.js');
+const { describeModel } = await import('../dist/convert/metadata.js');
+const { OutputFile } = await import('../dist/convert/output-file.js');
+const { PieceType } = await import('../dist/convert/sentencepiece.js');
+const { planTensors } = await import('../dist/convert/tensors.js');
+
+/**
+ * @typedef {import('../dist/convert/gguf-header.js').TensorType} TensorType
+ * @typedef {import('../dist/convert/sentencepiece.js').Piece} Piece
+ * @typedef {import('../dist/convert/tensors.js').TensorPlan} TensorPlan
+ */
+
+// What config.json leaves out has the official checkpoints' value.
+const config = parseConfig({ model_type: 'xgenmm' });
+const tokenizer = makeTokenizer(config.text.tokenizerLength);
+const plans = planTensors(config);
+const tensors = plans.map((plan) => ({
+  name: plan.name,
+  shape: plan.shape.toReversed(),
+  type: storedType(plan),
+}));
+const metadata = describeModel('full-size-random', 'instruct-interleave', 'f16', config, tokenizer);
+// llama.cpp's number for Q4_K_M.
+if (values.type === 'q4_k_m') metadata.set('general.file_type', { type: 'u32', value: 15 });
+const { header, positions, size } = layOut(metadata, tensors);
+const stream = createCipheriv(
+  'aes-128-ctr',
+  Buffer.from(values.seed.padStart(16, '0'), 'latin1'),
+  Buffer.alloc(16),
+);
+
+const start = performance.now();
+const file = await OutputFile.create(output);
+try {
+  await file.write(header, 0);
+  for (const [index, tensor] of tensors.entries()) {
+    let position = positions[index];
+    for (const chunk of fill(tensor)) {
+      await file.write(chunk, position);
+      position += chunk.length;
+    }
+  }
+  await file.commit(size);
+} catch (error) {
+  await file.discard();
+  throw error;
+}
+const seconds = (performance.now() - start) / 1000;
+process.stderr.write(`${file.path}: ${(size / 1e9).toFixed(2)} GB in ${seconds.toFixed(0)} s\n`);
+
+/**
+ * llama.cpp's Q4_K_M mixture for the language model, Q8_0 for the vision part. The patch kernel's rows hold 14 values: no block fits.
+ * @param {TensorPlan} plan
+ * @returns {TensorType}
+ */
+function storedType({ name, matrix }) {
+  if (!matrix) return 'f32';
+  if (values.type === 'f16' || name === 'v.patch_embd.weight') return 'f16';
+  if (name.startsWith('v.') || name.startsWith('resampler.')) return 'q8_0';
+  if (name === 'output.weight') return 'q6_K';
+  if (name.endsWith('attn_qkv.weight')) return 'q5_K';
+  if (name.endsWith('ffn_down.weight')) {
+    const layer = Number(name.split('.')[1]);
+    const eighth = Math.floor(config.text.layers / 8);
+    const precise = layer < eighth || layer >= 7 * eighth || (layer - eighth) % 3 === 2;
+    return precise ? 'q6_K' : 'q4_K';
+  }
+  return 'q4_K';
+}
+
+/**
+ * The bytes of a tensor: matrices and tables of mean 0 that keep the size of what they multiply, norms that change nothing.
+ * @param {{ name: string, shape: number[], type: TensorType }} tensor
+ * @returns {Generator<Uint8Array>}
+ */
+function* fill({ name, shape, type }) {
+  const elements = shape.reduce((product, side) => product * side, 1);
+  if (shape.length === 1) {
+    const value = name.endsWith('.weight') ? 1 : 0;
+    const vector = name === 'output.bias' ? tokenizer.pieces.map(logitBias) : Array(elements).fill(value);
+    yield new Uint8Array(Float32Array.from(vector).buffer);
+    return;
+  }
+  const rowLength = name === 'v.patch_embd.weight' ? shape[0] * shape[1] * shape[2] : shape[0];
+  const { block, size: blockBytes } = GGML_TYPE[type];
+  const most = Math.floor(CHUNK / blockBytes);
+  for (let left = elements / block; left > 0; left -= most) {
+    const bytes = stream.update(new Uint8Array(Math.min(left, most) * blockBytes));
+    scale(bytes, type, 1 / Math.sqrt(rowLength));
+    yield bytes;
+  }
+}
+
+/**
+ * Makes random bytes a tensor's values: everything in a block is random already but its size.
+ * @param {Buffer} bytes
+ * @param {TensorType} type
+ * @param {number} deviation Standard deviation of the values.
+ */
+function scale(bytes, type, deviation) {
+  /** Values are of either sign, and 1 to 2 times 2 ** exponent: their standard deviation is 1.53 times that. */
+  const exponent = Math.round(Math.log2(deviation / 1.53));
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
+  const { size: step } = GGML_TYPE[type];
+  /** @param {number} at @param {number} value */
+  const put = (at, value) => {
+    const half = toHalf(value);
+    for (let i = at; i < bytes.length; i += step) bytes.writeUInt16LE(half, i);
+  };
+  switch (type) {
+    case 'f32':
+      for (let i = 0; i < words.length; i++) words[i] = (words[i] & 0x807fffff) | ((127 + exponent) << 23);
+      break;
+    case 'f16': // two in a word
+      for (let i = 0; i < words.length; i++) {
+        words[i] = (words[i] & 0x83ff83ff) | ((15 + exponent) * 0x04000400);
+      }
+      break;
+    // For the others: the deviation of a block of random bits with d = 1 and, where there is one, a minimum that makes the mean 0.
+    case 'q8_0':
+      put(0, deviation / 74);
+      break;
+    case 'q4_K':
+      put(0, deviation / 258);
+      put(2, (7.5 * deviation) / 258);
+      break;
+    case 'q5_K':
+      put(0, deviation / 527);
+      put(2, (15.5 * deviation) / 527);
+      break;
+    case 'q6_K':
+      put(208, deviation / 1365);
+  }
+}
+
+/**
+ * The bits of a positive f16 below 1.
+ * @param {number} value
+ */
+function toHalf(value) {
+  const exponent = Math.max(Math.floor(Math.log2(value)), -14);
+  const fraction = Math.round(value * 2 ** (10 - exponent));
+  // With the leading bit, which is 0 in a subnormal number and 1 above.
+  return ((exponent + 14) << 10) + fraction;
+}
+
+/**
+ * Every token that is chosen shows as text: none ends the answer, none is part of a character.
+ * @param {Piece} piece
+ */
+function logitBias({ text, type }) {
+  return type === PieceType.normal && /[^▁]/.test(text) ? 0 : NEVER;
+}
+
+/**
+ * Ids and added tokens are those of the official checkpoints, the other pieces are made of up to three letters.
+ * @param {number} length V0.
+ */
+function makeTokenizer(length) {
+  const normals = length - 1 - ADDED.length;
+  const letters = [...'abcdefghijklmnopqrstuvwxyz'];
+  const others = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i));
+  const pairs = letters.flatMap((a) => letters.map((b) => a + b));
+  const triples = pairs.flatMap((pair) => letters.map((c) => pair + c));
+  const words = ['▁', ...others, ...[...letters, ...pairs].map((text) => `▁${text}`), ...pairs, ...triples];
+  words.push(...triples.map((text) => `▁${text}`));
+
+  /** @type {Piece[]} */
+  const pieces = ['<unk>', '<s>', '</s>'].map((text) => ({ text, score: 0, type: PieceType.control }));
+  pieces[0].type = PieceType.unknown;
+  for (let byte = 0; byte < 256; byte++) {
+    const digits = byte.toString(16).toUpperCase().padStart(2, '0');
+    pieces.push({ text: `<0x${digits}>`, score: 0, type: PieceType.byte });
+  }
+  for (const text of words.slice(0, normals - pieces.length)) {
+    pieces.push({ text, score: -pieces.length, type: PieceType.normal });
+  }
+  for (const text of [...ADDED, '<pad>', ...LATE]) pieces.push({ text, score: 0, type: PieceType.control });
+  const rstripIds = [2, ...ADDED.map((_, index) => normals + index).slice(1)];
+  return { pieces, unknownId: 0, bosId: 1, eosId: normals, padId: length - 1, addBos: false, rstripIds };
+}
