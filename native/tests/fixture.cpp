@@ -82,6 +82,32 @@ Picture formula_picture(int width, int height) {
   return picture;
 }
 
+namespace {
+
+Picture run(Resizer resizer) {
+  while (!resizer.advance(0)) {
+  }
+  return resizer.take();
+}
+
+}  // namespace
+
+Picture stretched(const PictureView& picture, int width, int height) {
+  return run(Resizer::stretch(picture, width, height));
+}
+
+Picture on_square(const PictureView& picture, int side, uint8_t fill) {
+  return run(Resizer::on_square(picture, side, fill));
+}
+
+Tiles make_tiles(const PictureView& picture, ImageMode mode, int side,
+                 const std::vector<Canvas>& canvases) {
+  Tiler tiler(picture, mode, side, canvases);
+  while (!tiler.advance(0)) {
+  }
+  return tiler.take();
+}
+
 std::string hex(const void* data, size_t size) {
   constexpr char kDigits[] = "0123456789abcdef";
   const uint8_t* bytes = static_cast<const uint8_t*>(data);

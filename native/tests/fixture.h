@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "image/picture.h"
+#include "image/tiling.h"
 #include "nlohmann/json.hpp"
 
 namespace xgenmm::test {
@@ -35,6 +35,12 @@ std::map<std::string, Tensor> read_safetensors(const std::string& path);
 
 // The picture that preprocess/*.json describes: a formula of x, y and channel.
 Picture formula_picture(int width, int height);
+
+// Run to the end, in steps as short as they can be.
+Picture stretched(const PictureView& picture, int width, int height);
+Picture on_square(const PictureView& picture, int side, uint8_t fill);
+Tiles make_tiles(const PictureView& picture, ImageMode mode, int side,
+                 const std::vector<Canvas>& canvases);
 
 std::string hex(const void* data, size_t size);
 std::string sha256_hex(const void* data, size_t size);

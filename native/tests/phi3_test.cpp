@@ -86,7 +86,7 @@ TEST(phi3_rolling_back_equals_starting_anew) {
 TEST(phi3_batching_changes_nothing) {
   for (const auto& [file, type] :
        {std::pair{"tiny-f32.gguf", GGML_TYPE_F32}, std::pair{"tiny-f16.gguf", GGML_TYPE_F16},
-        std::pair{"wide-f16.gguf", GGML_TYPE_Q8_0},
+        std::pair{"tiny-bf16.gguf", GGML_TYPE_F16}, std::pair{"wide-f16.gguf", GGML_TYPE_Q8_0},
         std::pair{"wide-gqa-f32.gguf", GGML_TYPE_F32}}) {
     constexpr int kSlots = 5;
     Ring alone(file, type, 512, 64);

@@ -24,12 +24,12 @@ using test::formula_picture;
 
 TEST(resize_keeps_a_picture_of_the_wanted_size) {
   const Picture picture = formula_picture(31, 17);
-  CHECK(resize_bicubic(picture, 31, 17).rgb == picture.rgb);
+  CHECK(test::stretched(picture, 31, 17).rgb == picture.rgb);
 }
 
 TEST(resize_spreads_one_pixel) {
   const Picture picture{1, 1, {10, 200, 255}};
-  const Picture out = resize_bicubic(picture, 3, 2);
+  const Picture out = test::stretched(picture, 3, 2);
   CHECK_EQ(out.rgb, (std::vector<uint8_t>{10, 200, 255, 10, 200, 255, 10, 200, 255, 10, 200, 255,
                                           10, 200, 255, 10, 200, 255}));
 }
@@ -45,8 +45,8 @@ TEST(resize_matches_pillow_along_each_axis) {
   };
   for (const auto& expected : resized) {
     const int length = static_cast<int>(expected.size());
-    CHECK_EQ(resize_bicubic(strip(levels, false), length, 1).rgb, strip(expected, false).rgb);
-    CHECK_EQ(resize_bicubic(strip(levels, true), 1, length).rgb, strip(expected, true).rgb);
+    CHECK_EQ(test::stretched(strip(levels, false), length, 1).rgb, strip(expected, false).rgb);
+    CHECK_EQ(test::stretched(strip(levels, true), 1, length).rgb, strip(expected, true).rgb);
   }
 }
 
@@ -60,16 +60,14 @@ TEST(resize_on_a_square_equals_building_the_square) {
       std::copy_n(picture.rgb.begin() + 3 * width * y, 3 * width, square.rgb.begin() + row);
     }
     for (const int side : {16, 90, 130}) {
-      CHECK(resize_bicubic_on_square(picture, side, 127).rgb ==
-            resize_bicubic(square, side, side).rgb);
+      CHECK(test::on_square(picture, side, 127).rgb == test::stretched(square, side, side).rgb);
     }
   }
 }
 
 TEST(resize_refuses_an_empty_result) {
-  CHECK_THROWS(ErrorCode::kInvalidArgument, resize_bicubic(formula_picture(4, 4), 0, 4));
-  CHECK_THROWS(ErrorCode::kInvalidArgument,
-               resize_bicubic_on_square(formula_picture(4, 4), -3, 127));
+  CHECK_THROWS(ErrorCode::kInvalidArgument, test::stretched(formula_picture(4, 4), 0, 4));
+  CHECK_THROWS(ErrorCode::kInvalidArgument, test::on_square(formula_picture(4, 4), -3, 127));
 }
 
 }  // namespace xgenmm

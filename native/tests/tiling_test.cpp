@@ -71,17 +71,17 @@ void check_list(const std::string& name) {
     CHECK_EQ((std::vector<int>{fit.width, fit.height}), image["resized"].get<std::vector<int>>());
     CHECK_EQ((std::vector<int>{fit.x, fit.y}), image["paste"].get<std::vector<int>>());
 
-    const Tiles tiles = make_tiles(picture, ImageMode::kAnyres, side, canvases);
+    const Tiles tiles = test::make_tiles(picture, ImageMode::kAnyres, side, canvases);
     CHECK_EQ(tiles.columns, image["grid_cols"].get<int>());
     CHECK_EQ(tiles.rows, image["grid_rows"].get<int>());
     CHECK_EQ(tiles.count, 1 + tiles.columns * tiles.rows);
     CHECK_EQ(hash(tile_of(tiles, 0)), image["base_tile_sha256"].get<std::string>());
     CHECK_EQ(hash(canvas_of(tiles)), image["canvas_sha256"].get<std::string>());
 
-    const Tiles padded = make_tiles(picture, ImageMode::kPad, side, {});
+    const Tiles padded = test::make_tiles(picture, ImageMode::kPad, side, {});
     CHECK_EQ(padded.count, 1);
     CHECK_EQ(hash(padded.pixels), image["square_pad_tile_sha256"].get<std::string>());
-    const Tiles squashed = make_tiles(picture, ImageMode::kSquash, side, {});
+    const Tiles squashed = test::make_tiles(picture, ImageMode::kSquash, side, {});
     CHECK_EQ(hash(squashed.pixels), image["base_tile_sha256"].get<std::string>());
   }
 }
@@ -106,7 +106,7 @@ TEST(tiling_matches_the_cases_with_pixels) {
     const auto& shape = rgb->second.shape;
     const Picture picture{static_cast<int>(shape[1]), static_cast<int>(shape[0]),
                           rgb->second.values<uint8_t>()};
-    const Tiles tiles = make_tiles(picture, ImageMode::kAnyres, 76, default_canvases(76));
+    const Tiles tiles = test::make_tiles(picture, ImageMode::kAnyres, 76, default_canvases(76));
     CHECK(tiles.pixels == expected.at("tiles_u8").values<uint8_t>());
     ++compared;
   }
@@ -120,10 +120,10 @@ TEST(tiling_survives_extreme_sizes) {
     const Picture picture{width, height, std::vector<uint8_t>(size_t{3} * width * height, 127)};
     for (const ImageMode mode : {ImageMode::kSquash, ImageMode::kPad}) {
       // Grey on grey stays grey.
-      CHECK(make_tiles(picture, mode, side, {}).pixels ==
+      CHECK(test::make_tiles(picture, mode, side, {}).pixels ==
             std::vector<uint8_t>(3 * side * side, 127));
     }
-    const Tiles tiles = make_tiles(picture, ImageMode::kAnyres, side, default_canvases(side));
+    const Tiles tiles = test::make_tiles(picture, ImageMode::kAnyres, side, default_canvases(side));
     CHECK(tile_of(tiles, 0) == std::vector<uint8_t>(3 * side * side, 127));
     // The canvas holds the picture's grey and the bars' black, both of them.
     const auto canvas = canvas_of(tiles);
@@ -138,7 +138,7 @@ TEST(tiling_survives_extreme_sizes) {
 TEST(tiling_refuses_bad_pictures) {
   const auto squash = [](int width, int height, size_t bytes) {
     const Picture picture{width, height, std::vector<uint8_t>(bytes)};
-    return make_tiles(picture, ImageMode::kSquash, 64, {});
+    return test::make_tiles(picture, ImageMode::kSquash, 64, {});
   };
   CHECK_THROWS(ErrorCode::kInvalidArgument, squash(0, 4, 0));
   CHECK_THROWS(ErrorCode::kInvalidArgument, squash(4, -1, 0));
@@ -150,14 +150,14 @@ TEST(tiling_refuses_bad_pictures) {
 
 TEST(tiling_refuses_bad_canvases) {
   const auto tile = [](const std::vector<Canvas>& canvases) {
-    return make_tiles(formula_picture(5, 5), ImageMode::kAnyres, 64, canvases);
+    return test::make_tiles(formula_picture(5, 5), ImageMode::kAnyres, 64, canvases);
   };
   CHECK_THROWS(ErrorCode::kModelInvalid, tile({}));
   CHECK_THROWS(ErrorCode::kModelInvalid, tile({{64, 0}}));
   CHECK_THROWS(ErrorCode::kModelInvalid, tile({{64, 128}, {100, 64}}));
   CHECK_THROWS(ErrorCode::kModelInvalid, tile({{64 << 20, 64 << 20}}));
   CHECK_THROWS(ErrorCode::kInvalidArgument,
-               make_tiles(formula_picture(5, 5), ImageMode::kAnyres, 0, default_canvases(0)));
+               test::make_tiles(formula_picture(5, 5), ImageMode::kAnyres, 0, default_canvases(0)));
 }
 
 TEST(patches_follow_the_kernel_layout) {

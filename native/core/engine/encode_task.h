@@ -16,6 +16,9 @@ class EncodeTask : public Task {
   bool step(Model& model, double budget_ms);
 
  private:
+  // Whether the cache has what the tiles become, which then has been sent.
+  bool send_known(ImageEncoder& encoder, EmbeddingCache& cache);
+
   EncodeRequest request_;
   bool begun_ = false;
 };

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "image/resize.h"
+#include "base/pace.h"
 
 namespace xgenmm {
 namespace {
@@ -77,31 +77,37 @@ CanvasFit fit_canvas(int width, int height, const std::vector<Canvas>& canvases)
   return fit;
 }
 
-Tiles make_tiles(const PictureView& picture, ImageMode mode, int side,
-                 const std::vector<Canvas>& canvases) {
-  check_picture(picture);
-  check_picture_size(side, side);
-  if (mode != ImageMode::kAnyres) {
-    Picture tile = mode == ImageMode::kPad ? resize_bicubic_on_square(picture, side, kPadGrey)
-                                           : resize_bicubic(picture, side, side);
-    return {side, 1, 0, 0, std::move(tile.rgb)};
-  }
-
+Tiler::Tiler(const PictureView& picture, ImageMode mode, int side,
+             const std::vector<Canvas>& canvases)
+    : whole_(mode == ImageMode::kPad ? Resizer::on_square(picture, side, kPadGrey)
+                                     : Resizer::stretch(picture, side, side)) {
+  tiles_.side = side;
+  tiles_.count = 1;
+  if (mode != ImageMode::kAnyres) return;
   check_canvases(canvases, side);
-  const CanvasFit fit = fit_canvas(picture.width, picture.height, canvases);
-  const int columns = fit.canvas.width / side, rows = fit.canvas.height / side;
-  Tiles tiles{side, 1 + columns * rows, columns, rows, resize_bicubic(picture, side, side).rgb};
-  const size_t tile_size = tiles.pixels.size();
-  tiles.pixels.resize(tile_size * tiles.count);  // black
+  fit_ = fit_canvas(picture.width, picture.height, canvases);
+  tiles_.columns = fit_.canvas.width / side;
+  tiles_.rows = fit_.canvas.height / side;
+  tiles_.count += tiles_.columns * tiles_.rows;
+  fitted_.emplace(Resizer::stretch(picture, fit_.width, fit_.height));
+}
 
-  const Picture fitted = resize_bicubic(picture, fit.width, fit.height);
-  uint8_t* tile = tiles.pixels.data() + tile_size;
-  for (int row = 0; row < rows; ++row) {
-    for (int column = 0; column < columns; ++column, tile += tile_size) {
-      paste(fitted, fit.x, fit.y, column * side, row * side, side, tile);
+bool Tiler::advance(double budget_ms) {
+  const Stopwatch stopwatch;
+  if (!whole_.advance(budget_ms)) return false;
+  if (fitted_ && !fitted_->advance(budget_ms - stopwatch.ms())) return false;
+  tiles_.pixels = whole_.take().rgb;
+  if (!fitted_) return true;
+  const size_t tile_size = tiles_.pixels.size();
+  tiles_.pixels.resize(tile_size * tiles_.count);  // black
+  const Picture fitted = fitted_->take();
+  uint8_t* tile = tiles_.pixels.data() + tile_size;
+  for (int row = 0; row < tiles_.rows; ++row) {
+    for (int column = 0; column < tiles_.columns; ++column, tile += tile_size) {
+      paste(fitted, fit_.x, fit_.y, column * tiles_.side, row * tiles_.side, tiles_.side, tile);
     }
   }
-  return tiles;
+  return true;
 }
 
 }  // namespace xgenmm

@@ -1,9 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
-#include "image/picture.h"
+#include "image/resize.h"
 
 namespace xgenmm {
 
@@ -42,9 +43,23 @@ struct Tiles {
 // (MODEL 1.3). `canvases` must not be empty.
 CanvasFit fit_canvas(int width, int height, const std::vector<Canvas>& canvases);
 
-// kInvalidArgument or kImageLimit for a picture or side that `check_picture` refuses; kModelInvalid
-// for canvases that are no whole number of tiles. `canvases` is read in kAnyres only.
-Tiles make_tiles(const PictureView& picture, ImageMode mode, int side,
-                 const std::vector<Canvas>& canvases);
+// Makes the tiles of a picture in steps.
+class Tiler {
+ public:
+  // The picture must stay as it is until the tiles are complete. Throws kInvalidArgument or
+  // kImageLimit for a picture or side that `check_picture` refuses; kModelInvalid for canvases that
+  // are no whole number of tiles. `canvases` is read in kAnyres only.
+  Tiler(const PictureView& picture, ImageMode mode, int side, const std::vector<Canvas>& canvases);
+
+  // Works for about budget_ms; true when the tiles are complete.
+  bool advance(double budget_ms);
+  Tiles take() { return std::move(tiles_); }
+
+ private:
+  Resizer whole_;
+  std::optional<Resizer> fitted_;  // on the canvas of kAnyres
+  CanvasFit fit_{};
+  Tiles tiles_{};
+};
 
 }  // namespace xgenmm

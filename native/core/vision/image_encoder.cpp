@@ -53,9 +53,27 @@ int ImageEncoder::count_tokens(int width, int height, ImageMode mode) const {
 }
 
 void ImageEncoder::begin(const PictureView& picture, ImageMode mode) {
+  result_ = EncodedImage{};
+  tiles_ = 0;
+  block_ = 0;
+  layer_ = 0;
+  tile_ = 0;
+  picture_width_ = picture.width;
+  picture_height_ = picture.height;
+  tiler_.emplace(picture, mode, config_.tower.tile, config_.canvases);
+}
+
+void ImageEncoder::tile_step(double budget_ms) {
   const Stopwatch stopwatch;
+  if (tiler_->advance(budget_ms)) {
+    set_tiles(tiler_->take());
+    tiler_.reset();
+  }
+  result_.preprocess_ms += stopwatch.ms();
+}
+
+void ImageEncoder::set_tiles(const Tiles& tiles) {
   const TowerConfig& tower = config_.tower;
-  const Tiles tiles = make_tiles(picture, mode, tower.tile, config_.canvases);
   const size_t patch_values = static_cast<size_t>(3) * tower.patch * tower.patch;
   const size_t tile_bytes = static_cast<size_t>(3) * tower.tile * tower.tile;
   const int patches = tower.patches();
@@ -79,7 +97,7 @@ void ImageEncoder::begin(const PictureView& picture, ImageMode mode) {
     std::transform(crops.begin(), crops.end(), sources_.begin() + patches,
                    [patches](int32_t source) { return source + patches; });
     const std::vector<uint8_t> visible =
-        tile_masks(picture.width, picture.height, tiles.columns, tiles.rows, tower.grid());
+        tile_masks(picture_width_, picture_height_, tiles.columns, tiles.rows, tower.grid());
     key.update(visible.data(), visible.size());
     const int latents = config_.resampler.latents;
     const ggml_fp16_t zero = ggml_fp32_to_fp16(0.0f);
@@ -95,25 +113,25 @@ void ImageEncoder::begin(const PictureView& picture, ImageMode mode) {
     }
   }
   key_ = key.digest();
-  block_ = 0;
-  layer_ = 0;
-  tile_ = 0;
-  result_ = EncodedImage{};
   result_.tokens = tiles_ * config_.resampler.latents;
   result_.width = config_.output_width;
   result_.columns = tiles.columns;
   result_.rows = tiles.rows;
   result_.embeddings.reserve(static_cast<size_t>(result_.tokens) *
                              static_cast<size_t>(result_.width));
-  result_.preprocess_ms = stopwatch.ms();
 }
 
 double ImageEncoder::fraction() const {
+  if (tiler_) return 0;
   const int all = siglip_.blocks() + config_.resampler.layers;
   return static_cast<double>((block_ + layer_) * tiles_ + tile_) / (all * tiles_);
 }
 
 ImageEncoder::Progress ImageEncoder::advance(double budget_ms, Taps* taps) {
+  if (tiler_) {
+    tile_step(budget_ms);
+    return Progress::kMore;
+  }
   const bool finished =
       block_ < siglip_.blocks() ? tower_step(budget_ms, taps) : resample_step(budget_ms, taps);
   if (!finished) return Progress::kAborted;

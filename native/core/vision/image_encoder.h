@@ -2,6 +2,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/pace.h"
@@ -36,9 +37,10 @@ class ImageEncoder {
   // Tokens of a picture of this size; the same arithmetic as begin().
   int count_tokens(int width, int height, ImageMode mode) const;
 
-  // Starts on a picture, which is not looked at any more afterwards; what was unfinished is
-  // dropped.
+  // Starts on a picture, which must stay as it is until tiled(); what was unfinished is dropped.
   void begin(const PictureView& picture, ImageMode mode);
+  // Whether the tiles have been made, and the key with them.
+  bool tiled() const { return !tiler_; }
   // SHA-256 of all that the result depends on: the tiles' pixels, their grid and the masks.
   const std::array<uint8_t, 32>& key() const { return key_; }
   // How much of the picture in work is done, 0 .. 1.
@@ -49,6 +51,8 @@ class ImageEncoder {
   EncodedImage take() { return std::move(result_); }
 
  private:
+  void tile_step(double budget_ms);
+  void set_tiles(const Tiles& tiles);
   bool tower_step(double budget_ms, Taps* taps);
   bool resample_step(double budget_ms, Taps* taps);
   void tower_graph(Graph& graph, int first_tile, int tiles, int first_block, int blocks,
@@ -70,6 +74,9 @@ class ImageEncoder {
   BufferHandle buffer_;
 
   // The picture in work.
+  std::optional<Tiler> tiler_;  // until its tiles are made
+  int picture_width_ = 0;
+  int picture_height_ = 0;
   std::array<uint8_t, 32> key_{};
   int tiles_ = 0;
   std::vector<float> patches_;  // [tiles, patches, 3 * patch * patch]
