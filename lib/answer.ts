@@ -2,7 +2,7 @@ import type { ImageTimings } from './encoded-image.js';
 import type { Engine } from './engine.js';
 import type { NativeGenerateOptions, NativePrompt } from './native.js';
 import { abortSignal, boolean, callback, type Rules } from './options.js';
-import type { OnProgress, Report } from './progress.js';
+import type { Progress, Report } from './progress.js';
 import { SAMPLING_RULES, type SamplingOptions } from './sampling.js';
 import { type TokenLogprob, toTokenLogprobs } from './token-logprob.js';
 
@@ -12,12 +12,15 @@ import { type TokenLogprob, toTokenLogprobs } from './token-logprob.js';
  */
 export type FinishReason = 'stop' | 'stop-string' | 'length' | 'context' | 'cancelled';
 
+/** What the model said, why it ended there, and what it took. */
 export interface Answer {
   /** Without the stop string. */
   text: string;
   /** Without the stop token. */
   tokens: Int32Array;
+  /** Why it ended; an answer that ended early is as good as it goes. */
   finishReason: FinishReason;
+  /** Positions of the context that prompt and answer took. */
   usage: {
     /** Positions of the prompt, pictures and earlier turns included. */
     promptTokens: number;
@@ -25,6 +28,7 @@ export interface Answer {
     imageTokens: number;
     /** Those of them that the engine still had. */
     cachedTokens: number;
+    /** Those of the answer: the length of `tokens`. */
     completionTokens: number;
   };
   /** Milliseconds; for pictures, summed over those encoded for this answer. */
@@ -45,7 +49,7 @@ export interface GenerateOptions extends SamplingOptions {
    */
   fetchImages?: boolean | undefined;
   /** Told how far the pictures and the prompt are. If it throws, the request is cancelled and rejects with what was thrown. */
-  onProgress?: OnProgress | undefined;
+  onProgress?: ((progress: Progress) => void) | undefined;
   /** Rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
 }
@@ -58,7 +62,7 @@ export interface CompleteOptions extends GenerateOptions {
 export const GENERATE_RULES: Rules<GenerateOptions> = {
   ...SAMPLING_RULES,
   fetchImages: boolean,
-  onProgress: callback<OnProgress>(),
+  onProgress: callback<(progress: Progress) => void>(),
   signal: abortSignal,
 };
 

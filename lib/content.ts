@@ -4,24 +4,35 @@ import { checkOptions, invalid } from './options.js';
 
 /** A picture in a prompt, with how to read and tile it. */
 export interface ImagePart extends ImageOptions {
+  /** Where the picture is, or the picture itself. */
   image: ImageInput;
 }
 
 /** One added token by its text, for example `<|endofchunk|>`. */
 export interface SpecialPart {
+  /** Its text; ERR_XGENMM_INVALID_ARGUMENT if the vocabulary lacks it. */
   special: string;
 }
 
 /** The OpenAI shape of a text. */
 export interface OpenAiTextPart {
+  /** Says that this is a text. */
   type: 'text';
+  /** The text, never parsed for special tokens. */
   text: string;
 }
 
 /** The OpenAI shape of a picture: a `data:` URL, with `fetchImages: true` also an http(s) URL. */
 export interface OpenAiImagePart {
+  /** Says that this is a picture. */
   type: 'image_url';
-  image_url: string | { url: string };
+  /** Its URL, alone or as `url`. */
+  image_url:
+    | string
+    | {
+        /** The URL. */
+        url: string;
+      };
 }
 
 /**

@@ -17,11 +17,18 @@ import { invalid } from './options.js';
 export interface EncodedImage {
   /** Row-major `[tokenCount, width]`. */
   embeddings: Float32Array;
+  /** Positions that it takes in a prompt. */
   tokenCount: number;
   /** Width of one embedding: the language model's. */
   width: number;
   /** The crops, beside the whole picture as the first tile; a single-tile mode has none: 0 columns, 0 rows. */
-  tiles: { columns: number; rows: number };
+  tiles: {
+    /** Crops side by side. */
+    columns: number;
+    /** Crops one above the other. */
+    rows: number;
+  };
+  /** How it was tiled. */
   mode: ImageMode;
 }
 

@@ -188,7 +188,7 @@ function disposed(): XgenmmError {
 }
 
 /** Runs a call into the addon, whose errors are plain `Error`s with a `code`. */
-function translated<T>(call: () => T): T {
+export function translated<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {

@@ -33,6 +33,7 @@ export type ErrorCode =
 
 /** The one error class of this package: a stable `code` and one sentence that says what was expected and what was received. */
 export class XgenmmError extends Error {
+  /** Always this, also where two copies of the package make `instanceof` fail. */
   override readonly name = 'XgenmmError';
 
   constructor(

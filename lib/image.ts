@@ -22,9 +22,13 @@ export type ImageMode = 'anyres' | 'squash' | 'pad';
 
 /** Decoded pixels, 8 bits each, row-major and interleaved: `[height, width, channels]`; 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. */
 export interface RawImage {
+  /** `height * width * channels` bytes. */
   data: Uint8Array | Uint8ClampedArray;
+  /** Pixels. */
   width: number;
+  /** Pixels. */
   height: number;
+  /** Bytes of a pixel. */
   channels: 1 | 2 | 3 | 4;
 }
 
@@ -39,8 +43,18 @@ export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | RawIma
 export type UnencodedImage = Exclude<ImageInput, EncodedImage>;
 
 /** What is painted behind transparent pixels: a CSS colour or 0..255 per channel. */
-export type Background = string | { r: number; g: number; b: number };
+export type Background =
+  | string
+  | {
+      /** Red. */
+      r: number;
+      /** Green. */
+      g: number;
+      /** Blue. */
+      b: number;
+    };
 
+/** How a picture is read and tiled. */
 export interface ImageOptions {
   /** Default: the model's `imageMode`. */
   mode?: ImageMode | undefined;
@@ -60,7 +74,7 @@ export const IMAGE_RULES: Rules<ImageOptions> = {
 const MAX_SIDE = 1 << 17;
 const MAX_PIXELS = 0x3fff * 0x3fff;
 
-const FORMATS = ['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif', 'svg'];
+export const FORMATS = ['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif', 'svg'];
 
 /** RGB pixels, `[height, width, 3]`. */
 export interface Pixels {

@@ -20,8 +20,17 @@ import {
 } from './options.js';
 
 /** A path or file URL of a GGUF file with everything, or one for the language model and one for the vision part. */
-export type ModelSource = string | URL | { text: string | URL; vision: string | URL };
+export type ModelSource =
+  | string
+  | URL
+  | {
+      /** The file with the language model. */
+      text: string | URL;
+      /** The file with the vision part. */
+      vision: string | URL;
+    };
 
+/** How a model is loaded. */
 export interface LoadOptions {
   /** What computes; default `'auto'`, the best that there is. */
   device?: 'auto' | 'cpu' | undefined;

@@ -27,29 +27,36 @@ import {
   text,
 } from './options.js';
 import { countText, joinPassages } from './passage.js';
-import { type OnProgress, type Report, withProgress } from './progress.js';
+import { type Progress, type Report, withProgress } from './progress.js';
 import { buildPrompt } from './prompt.js';
 import { toNativeOptions } from './sampling.js';
 import { AnswerStream } from './stream.js';
 
+/** What was loaded, and how. */
 export interface ModelInfo {
   /** `base`, `instruct-singleimg`, `instruct-interleave`, `instruct-dpo`; empty for a plain phi3 file. */
   readonly variant: string;
+  /** The file's own name for the model, for people. */
   readonly name: string;
   /** How pictures are tiled unless told otherwise; undefined for a text-only model. */
   readonly imageMode: ImageMode | undefined;
+  /** How the tokenizer treats spaces around special tokens: as Hugging Face's `slow` or `fast` one. */
   readonly tokenizerStyle: 'slow' | 'fast';
   /** Positions of prompt and answer together. */
   readonly contextSize: number;
+  /** Token ids go from 0 to `vocabSize - 1`. */
   readonly vocabSize: number;
   /** Width of a picture's embeddings. */
   readonly width: number;
   /** The device that computes. */
   readonly device: string;
+  /** How keys and values are kept. */
   readonly kvType: 'f32' | 'f16' | 'q8_0';
+  /** CPU threads that compute. */
   readonly threads: number;
 }
 
+/** How a conversation goes. */
 export interface ChatOptions {
   /** The system sentence; default: the one the model was trained with. Empty or null: none. */
   system?: string | null | undefined;
@@ -61,25 +68,29 @@ export interface ChatOptions {
   overflow?: 'error' | 'drop-oldest' | undefined;
 }
 
+/** How a text becomes tokens. */
 export interface TokenizeOptions {
   /** Parse texts for special tokens; default false. */
   parseSpecial?: boolean | undefined;
 }
 
+/** How a prompt is counted. */
 export interface CountOptions extends TokenizeOptions {
   /** Fetch pictures that are http(s) URLs; default false. The limits are those of {@link CompleteOptions}. */
   fetchImages?: boolean | undefined;
 }
 
+/** How a picture is encoded. */
 export interface EncodeImageOptions extends ImageOptions {
   /** Fetch a picture that is an http(s) URL; default false. The limits are those of {@link CompleteOptions}. */
   fetchImages?: boolean | undefined;
   /** Told how much is encoded (stage `images`). If it throws, the request is cancelled and rejects with what was thrown. */
-  onProgress?: OnProgress | undefined;
+  onProgress?: ((progress: Progress) => void) | undefined;
   /** Rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
 }
 
+/** Which logits, of what. */
 export interface LogitsOptions extends CountOptions {
   /** Only the rows of the last positions; default: all. */
   last?: number | undefined;
@@ -87,11 +98,13 @@ export interface LogitsOptions extends CountOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Unnormalised logarithms of the probability of each token of the vocabulary. */
 export interface Logits {
   /** One entry per position; -1-k where picture k stands. */
   tokens: Int32Array;
   /** Row-major `[min(last, positions), vocabSize]`: what follows each of the last positions. */
   logits: Float32Array;
+  /** Length of a row of `logits`. */
   vocabSize: number;
 }
 
@@ -104,13 +117,14 @@ const COUNT_RULES: Rules<CountOptions> = { ...TOKENIZE_RULES, fetchImages: boole
 const ENCODE_RULES: Rules<EncodeImageOptions> = {
   ...IMAGE_RULES,
   fetchImages: boolean,
-  onProgress: callback<OnProgress>(),
+  onProgress: callback<(progress: Progress) => void>(),
   signal: abortSignal,
 };
 const LOGITS_RULES: Rules<LogitsOptions> = { ...COUNT_RULES, last: positiveInteger, signal: abortSignal };
 
 /** A loaded model, made by `loadModel()`. After {@link dispose} everything else throws ERR_XGENMM_DISPOSED. */
 export class Model implements AsyncDisposable {
+  /** What was loaded; stays readable after {@link dispose}. */
   readonly info: ModelInfo;
   readonly #engine: Engine;
 
@@ -269,6 +283,7 @@ export class Model implements AsyncDisposable {
     return this.#engine.dispose();
   }
 
+  /** {@link dispose}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }

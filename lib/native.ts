@@ -162,8 +162,91 @@ export interface NativeAddon {
   createEngine(options: NativeLoadOptions, onEvent: (event: NativeEvent) => void): NativeEngine;
 }
 
+/** What {@link NativeModule.inspectFile} finds in a file. Widths are numbers of values. */
+export interface NativeInspection {
+  fileBytes: number;
+  architecture: string;
+  /** 0 for a file that is not of our format. */
+  formatVersion: number;
+  /** '' for a plain phi3 file. */
+  variant: string;
+  name: string;
+  /** Absent from a file that holds just the vision part. */
+  text?: {
+    layers: number;
+    width: number;
+    mlpWidth: number;
+    heads: number;
+    kvHeads: number;
+    headSize: number;
+    /** Keys a query sees, itself included; 0: all. */
+    window: number;
+    contextLength: number;
+    vocabSize: number;
+    tokenizerStyle: 'slow' | 'fast';
+    addedTokens: number;
+    /** What `kvType: 'auto'` stands for. */
+    kvType: 'f32' | 'f16';
+    kv: NativeKvEstimate[];
+  };
+  /** Absent from a text-only model. */
+  vision?: {
+    imageMode: NativeImageMode;
+    /** Of crops, in order of preference. */
+    grids: { columns: number; rows: number }[];
+    /** Pixels a side. */
+    tile: number;
+    patch: number;
+    layers: number;
+    width: number;
+    mlpWidth: number;
+    heads: number;
+  };
+  resampler?: { layers: number; heads: number; headSize: number; latents: number; outputWidth: number };
+  /** All tensors, summed by part and by ggml's name of their type. */
+  tensors: {
+    part: 'text' | 'vision' | 'resampler' | 'other';
+    type: string;
+    count: number;
+    elements: number;
+    bytes: number;
+  }[];
+}
+
+/** Bytes of one sequence's keys and values by type; a type that the heads do not allow is absent. */
+export interface NativeKvEstimate {
+  contextSize: number;
+  /** Positions that are kept. */
+  rows: number;
+  f32?: number;
+  f16?: number;
+  q8_0?: number;
+}
+
+/** What there is to compute with. */
+export interface NativeSystemInfo {
+  ggmlVersion: string;
+  defaultThreads: number;
+  /** `features`: what a backend was built with or found, for example `AVX2: '1'`. */
+  backends: { name: string; features: Record<string, string> }[];
+  devices: {
+    name: string;
+    description: string;
+    backend: string;
+    kind: 'cpu' | 'gpu' | 'integrated gpu' | 'accelerator';
+    freeBytes: number;
+    totalBytes: number;
+  }[];
+}
+
 /** What the addon exports. */
 export interface NativeModule extends NativeAddon {
+  /**
+   * Reads and checks a file as loading would, without loading it. `contextSize`: what the keys and values are estimated for; 0 for
+   * 1024, 2048 and 4096, up to the model's own. Throws an `Error` with a `code`.
+   */
+  inspectFile(path: string, contextSize: number): NativeInspection;
+  systemInfo(): NativeSystemInfo;
   /** Stops and joins the threads of all engines of this environment, which say nothing more. For the end of the process. */
   stopAll(): void;
 }

@@ -37,6 +37,7 @@ export class AnswerStream implements AsyncIterable<string> {
     return this.#answer;
   }
 
+  /** The pieces, once: ERR_XGENMM_INVALID_ARGUMENT the second time. They fail as {@link answer} does. */
   [Symbol.asyncIterator](): AsyncIterator<string, void, undefined> {
     if (this.#iterated) {
       throw new XgenmmError(

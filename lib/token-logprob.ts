@@ -3,10 +3,17 @@
  * temperature and filters.
  */
 export interface TokenLogprob {
+  /** Its id. */
   token: number;
+  /** At most 0. */
   logprob: number;
   /** The likeliest tokens in its place, the likeliest first; the chosen one may be among them. */
-  top: { token: number; logprob: number }[];
+  top: {
+    /** Its id. */
+    token: number;
+    /** At most 0. */
+    logprob: number;
+  }[];
 }
 
 /** `top`: tokens and logprobs, row-major `[tokens, count]`. */

@@ -3,16 +3,24 @@ import type { Part, SpecialPart } from './content.js';
 import type { EncodedImage } from './encoded-image.js';
 import { countPositions, type Passage } from './passage.js';
 
-type Asked = string | SpecialPart | { image: EncodedImage };
-
 /** A question and its answer as `chat.history` shows them: frozen plain data. */
 export interface ChatTurn {
   /** As it was asked, but with its pictures encoded: content that any chat of a model with the same weights can be asked again. */
-  readonly question: readonly Asked[];
+  readonly question: readonly (
+    | string
+    | SpecialPart
+    | {
+        /** A picture of the question. */
+        image: EncodedImage;
+      }
+  )[];
+  /** The answer, without the stop string. */
   readonly text: string;
   /** `cancelled`: the answer stops where it was cut off. */
   readonly finishReason: FinishReason;
 }
+
+type Asked = ChatTurn['question'][number];
 
 /** A turn of a chat as token ids, which are never tokenised again. It never changes, so forks share it. */
 export class Turn {

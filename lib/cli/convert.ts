@@ -5,6 +5,7 @@ import { VARIANTS } from '../convert/variant.js';
 
 export function convertCommand(): Command {
   return new Command('convert')
+    .summary('make a GGUF file of a checkpoint from Hugging Face')
     .description('Writes a checkpoint folder from Hugging Face as one GGUF file.')
     .argument('<folder>', 'folder with config.json, the safetensors files and the tokenizer files')
     .argument('<output>', 'GGUF file to write; replaced when it exists')
@@ -44,7 +45,8 @@ async function run(
     {
       format: 'Converting {bar} {percentage}%, {eta_formatted} left',
       clearOnComplete: true,
-      hideCursor: true,
+      // A second Ctrl-C ends the process without setting the terminal back.
+      linewrap: true,
     },
     Presets.shades_classic,
   );

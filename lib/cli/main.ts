@@ -3,7 +3,11 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { XgenmmError } from '../errors.js';
 import { askCommand } from './ask.js';
+import { chatCommand } from './chat.js';
 import { convertCommand } from './convert.js';
+import { doctorCommand } from './doctor.js';
+import { describeFailure } from './failure.js';
+import { inspectCommand } from './inspect.js';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -11,7 +15,20 @@ const program = new Command('xgen-mm')
   .description('Runs xGen-MM (BLIP-3) vision-language models: pictures and text in, an answer out.')
   .version(version)
   .addCommand(askCommand())
-  .addCommand(convertCommand());
+  .addCommand(chatCommand())
+  .addCommand(inspectCommand())
+  .addCommand(convertCommand())
+  .addCommand(doctorCommand(version))
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ xgen-mm convert xgen-mm-phi3-mini-instruct-interleave-r-v1.5 model.gguf
+  $ xgen-mm ask model.gguf --image street.jpg "What does the sign say?"
+  $ xgen-mm chat model.gguf
+
+xgen-mm help <command> says more about each.`,
+  );
 
 // A reader that has seen enough (`xgen-mm ask … | head -1`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -20,7 +37,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exitCode = report(failed);
 });
 
-for (const command of [program, ...program.commands]) command.exitOverride();
+for (const command of [program, ...program.commands]) {
+  command.exitOverride();
+  const name = command === program ? '' : ` ${command.name()}`;
+  command.showHelpAfterError(`(xgen-mm${name} --help says what there is)`);
+}
 try {
   await program.parseAsync();
 } catch (error) {
@@ -30,8 +51,6 @@ try {
 /** Says on stderr what went wrong unless commander has said it already; the exit code is 0 for help, 2 for wrong usage, else 1. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const code = error instanceof XgenmmError ? error.code : 'ERR_XGENMM_INTERNAL';
-  const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`xgen-mm: ${message.replaceAll('\n', ' ')} (${code})\n`);
+  process.stderr.write(describeFailure(error));
   return 1;
 }

@@ -2,6 +2,8 @@
 
 #include "addon_data.h"
 #include "engine_object.h"
+#include "guard.h"
+#include "report.h"
 
 namespace xgenmm {
 
@@ -18,9 +20,24 @@ Napi::Value stop_all(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value inspect(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    if (!info[0].IsString()) throw Error(ErrorCode::kInvalidArgument, "expected a path");
+    const int context_size = read_int(info[1], "contextSize", 0, 1 << 20);
+    const std::string path = info[0].As<Napi::String>().Utf8Value();
+    return write_inspection(info.Env(), inspect_file(path, context_size));
+  });
+}
+
+Napi::Value describe_system(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return write_system_info(info.Env(), system_info()); });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new AddonData{Napi::Persistent(EngineObject::define(env))});
   exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
+  exports.Set("inspectFile", Napi::Function::New(env, inspect, "inspectFile"));
+  exports.Set("systemInfo", Napi::Function::New(env, describe_system, "systemInfo"));
   exports.Set("stopAll", Napi::Function::New(env, stop_all, "stopAll"));
   return exports;
 }

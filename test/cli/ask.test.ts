@@ -80,6 +80,45 @@ describe('xgen-mm ask', () => {
     expect(answer.timings.vision).toBeGreaterThan(0);
   });
 
+  test('the flags reach the model', async () => {
+    const options = {
+      maxTokens: 40,
+      temperature: 1.5,
+      topK: 50,
+      topP: 0.95,
+      minP: 0.01,
+      seed: 2n ** 64n - 1n,
+    };
+    const model = await loadModel(TINY, { threads: 1, contextSize: 300 });
+    const { text } = await model
+      .chat({ system: 'Be brief.' })
+      .ask('hello', { ...options, repetitionPenalty: 1.2, stop: ['%', 'under'] });
+    await model.dispose();
+    const flags = '-n 40 -t 1.5 --top-k 50 --top-p 0.95 --min-p 0.01 --seed 18446744073709551615';
+    const more = '--repetition-penalty 1.2 --stop % --stop under --context 300 --threads 1';
+    const run = await runCli([
+      'ask',
+      TINY,
+      'hello',
+      ...flags.split(' '),
+      ...more.split(' '),
+      '--system',
+      'Be brief.',
+    ]);
+    expect(run).toEqual({ code: 0, stdout: `${text}\n`, stderr: '' });
+  });
+
+  test('--context is the room there is', async () => {
+    const { code, stderr } = await runCli(['ask', TINY, 'hello '.repeat(100), '--context', '64']);
+    expect(code).toBe(1);
+    expect(stderr).toContain('(ERR_XGENMM_CONTEXT_OVERFLOW)');
+  });
+
+  test('a base model takes no --system', async () => {
+    const run = await runCli(['ask', modelFile('tiny_base-f32'), 'A photo of', '--system', 'x']);
+    expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('--system') });
+  });
+
   test('--temperature lets answers differ', async () => {
     const ask = () => runCli(['ask', TINY, 'hello', '-n', '40', '--temperature', '2']);
     const runs = await Promise.all([ask(), ask()]);
@@ -99,6 +138,11 @@ describe('an error is one line on stderr and an exit code', () => {
     ['no GGUF file', () => [fixture('tiny', 'config.json'), 'hello'], 'ERR_XGENMM_MODEL_INVALID'],
     ['no picture', () => [TINY, 'hello', '-i', 'no-such.png'], 'ERR_XGENMM_FILE_NOT_FOUND'],
     ['a broken picture', () => [TINY, 'hello', '-i', broken()], 'ERR_XGENMM_IMAGE_DECODE'],
+    [
+      'a picture of this machine',
+      () => [TINY, 'hello', '-i', 'http://127.0.0.1:9/a.png'],
+      'ERR_XGENMM_IMAGE_FETCH',
+    ],
     ['too long a prompt', () => [TINY, 'hello '.repeat(5000)], 'ERR_XGENMM_CONTEXT_OVERFLOW'],
     [
       'too long a prompt for --json',
@@ -122,6 +166,10 @@ describe('wrong usage', () => {
     ['no count', ['ask', TINY, 'hello', '--max-tokens', 'many']],
     ['half a token', ['ask', TINY, 'hello', '--max-tokens', '0.5']],
     ['a negative temperature', ['ask', TINY, 'hello', '--temperature', '-1']],
+    ['no part of a whole', ['ask', TINY, 'hello', '--top-p', '1.5']],
+    ['a blank number', ['ask', TINY, 'hello', '--min-p', ' ']],
+    ['too large a seed', ['ask', TINY, 'hello', '--seed', '18446744073709551616']],
+    ['an empty stop string', ['ask', TINY, 'hello', '--stop', '']],
     ['an unknown command', ['answer', TINY, 'hello']],
   ])('%s', async (_, args) => {
     const { code, stdout, stderr } = await runCli(args);
@@ -129,11 +177,19 @@ describe('wrong usage', () => {
     expect(stderr).not.toBe('');
   });
 
+  test('a command that is nearly one gets a hint, no command the help', async () => {
+    expect((await runCli(['chatt', TINY])).stderr).toContain('Did you mean chat?');
+    expect((await runCli([])).stderr).toMatch(/^Usage: xgen-mm /);
+  });
+
   test('help and version are answers', async () => {
-    for (const args of [['--help'], ['ask', '--help'], ['--version']]) {
+    const commands = ['ask', 'chat', 'inspect', 'convert', 'doctor'];
+    for (const args of [['--help'], ...commands.map((command) => [command, '--help']), ['--version']]) {
       const { code, stdout, stderr } = await runCli(args);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      expect(stdout).toMatch(args[0] === '--version' ? /^\d+\.\d+\.\d+\n$/ : /^Usage: xgen-mm /);
+      expect(stdout).toMatch(
+        args[0] === '--version' ? /^\d+\.\d+\.\d+\n$/ : /^Usage: xgen-mm .*Examples:\n {2}\$ /s,
+      );
     }
   });
 });

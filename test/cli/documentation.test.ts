@@ -53,24 +53,42 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe('the JavaScript of a page is a program that runs as written', () => {
-  test.each(PAGES.filter((page) => blocksOf(page, 'js').length > 0))('%s', async (page) => {
-    const script = join(folder, `${page.replace(/\W/g, '-')}.mjs`);
-    writeFileSync(script, blocksOf(page, 'js').join('\n'));
+/** The JavaScript of a page: a block that imports something begins a program, those after it go on with it. */
+function programsOf(page: string): string[] {
+  const programs: string[] = [];
+  for (const block of blocksOf(page, 'js')) {
+    if (/^import /m.test(block)) programs.push(block);
+    else programs.push(`${programs.pop() ?? ''}\n${block}`);
+  }
+  return programs;
+}
+
+describe('the JavaScript of a page runs as written', () => {
+  const programs = PAGES.flatMap((page) =>
+    programsOf(page).map((source, index) => [`${page} ${index + 1}`, source] as const),
+  );
+  test.each(programs)('%s', async (name, source) => {
+    const script = join(folder, `${name.replace(/\W/g, '-')}.mjs`);
+    writeFileSync(script, source);
     const { code, stdout, stderr } = await runScript(relative(root, script), [], { cwd: folder });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    if (page === 'README.md')
+    if (source.includes('missing.jpg'))
       expect(stdout).toContain('ERR_XGENMM_FILE_NOT_FOUND Expected a readable picture at');
+  });
+
+  test('the README has two', () => {
+    expect(programsOf('README.md')).toHaveLength(2);
   });
 });
 
+// Nothing can be typed at them, so `chat` ends as it begins.
 test("the README's commands run as written, from checkpoint to answer", async () => {
   const commands = blocksOf('README.md', 'sh')
     .join('')
     .split('\n')
     .filter((line) => line.startsWith('npx xgen-mm '));
   const names = commands.map((command) => command.split(' ')[2]);
-  expect(names).toEqual(['convert', 'ask', 'ask', 'ask']);
+  expect(names).toEqual(['convert', 'ask', 'ask', 'ask', 'chat', 'inspect', 'doctor']);
   rmSync(join(folder, 'model.gguf'));
   for (const command of commands) {
     const args = [...command.matchAll(/"([^"]*)"|(\S+)/g)]

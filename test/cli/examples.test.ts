@@ -1,16 +1,21 @@
-import { readdirSync, statSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { loadModel, type Model } from '../../lib/index.js';
 import { modelFile, root } from '../files.js';
-import { runScript } from './run.js';
+import { type Run, runScript } from './run.js';
 
 // Programs are started one after another, which a busy machine may take its time over.
 vi.setConfig({ testTimeout: 300_000 });
 
 const INSTRUCT = modelFile('tiny-f32');
 const BASE = modelFile('tiny_base-f32');
+/** Takes ten milliseconds or so a token: an answer takes long enough to be interrupted. */
+const SLOW = modelFile('wide-f32');
+const LONG = 'Tell me a long story.';
 const PICTURES = join(root, 'examples', 'pictures');
 const image = (name: string) => ({ image: join(PICTURES, name) });
 
@@ -28,6 +33,34 @@ function testExample(
 ): void {
   tested.add(name);
   test(name, () => body((...args) => outputOf(name, ...args)));
+}
+
+/** Runs the HTTP server while `use` runs, then asks it to end. */
+async function withServer(file: string, use: (url: string) => Promise<void>): Promise<void> {
+  let ended: Promise<Run> | undefined;
+  const { url, child } = await new Promise<{ url: string; child: ChildProcess }>((resolve, reject) => {
+    ended = runScript('examples/http-server.mjs', [file, '0'], {
+      onOutput: (url, child) => resolve({ url: url.trim(), child }),
+    });
+    ended.then((run) => reject(new Error(`The server ended: ${JSON.stringify(run)}`)), reject);
+  });
+  try {
+    await use(url);
+  } finally {
+    child.kill('SIGTERM');
+  }
+  const { code, stderr } = (await ended) as Run;
+  // Windows knows no signals: there the process is ended from outside.
+  if (process.platform !== 'win32') expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+}
+
+function post(url: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  return fetch(url, { method: 'POST', body: text, ...(signal && { signal }) });
+}
+
+function parseEvents(text: string): Record<string, unknown>[] {
+  return [...text.matchAll(/^data: (.*)\n\n/gm)].map(([, json]) => JSON.parse(json as string));
 }
 
 describe('examples', () => {
@@ -98,6 +131,130 @@ describe('examples', () => {
     expect(percents).toEqual(percents.toSorted((a, b) => b - a));
     const { tokens } = await model.complete([image('balloon.png'), 'A picture of a'], { maxTokens: 1 });
     expect(Number(parsed[0]?.[3])).toBe(tokens[0]);
+  });
+
+  testExample('several-chats.mjs', async () => {
+    const output = await outputOf('several-chats.mjs', SLOW);
+    const lines = output.trimEnd().split('\n');
+    const pieces = lines.map((line) => /^(\S+): (".*")$/.exec(line)?.slice(1) ?? [line, '']);
+    const slow = await loadModel(SLOW, { threads: 1 });
+    try {
+      for (const [name, first, second] of [
+        ['street.jpg', 'What is going on here?', 'And which colours do you see?'],
+        ['balloon.png', 'What is this?', 'Where would you find one?'],
+        ['table-before.webp', 'What is on the table?', 'What could one do with it?'],
+      ] as const) {
+        const chat = slow.chat();
+        const one = await chat.ask([image(name), first], { maxTokens: 60 });
+        const two = await chat.ask(second, { maxTokens: 60 });
+        const said = pieces.filter(([of]) => of === name).map(([, piece]) => JSON.parse(piece as string));
+        expect(said.join('')).toBe(one.text + two.text);
+      }
+    } finally {
+      await slow.dispose();
+    }
+    const names = pieces.map(([name]) => name);
+    const begins = [...new Set(names)].map((name) => names.indexOf(name));
+    const ends = [...new Set(names)].map((name) => names.lastIndexOf(name));
+    expect(Math.max(...begins)).toBeLessThan(Math.min(...ends));
+  });
+
+  testExample('http-server.mjs', async () => {
+    await withServer(INSTRUCT, async (url) => {
+      const bytes = readFileSync(join(PICTURES, 'street.jpg'));
+      const image_url = { url: `data:image/jpeg;base64,${bytes.toString('base64')}` };
+      const content = [
+        { type: 'image_url', image_url },
+        { type: 'text', text: 'What is it?' },
+      ];
+      const response = await post(url, { content });
+      expect(response.headers.get('content-type')).toBe('text/event-stream');
+      const events = parseEvents(await response.text());
+      const { text, finishReason, usage } = await model
+        .chat()
+        .ask([image('street.jpg'), 'What is it?'], { maxTokens: 500 });
+      expect(events.map((event) => event.text ?? '').join('')).toBe(text);
+      expect(events.at(-1)).toEqual({ finishReason, usage: { ...usage, cachedTokens: 0 } });
+    });
+  });
+
+  test('http-server.mjs says by its status what is wrong with a request, and reads no files', async () => {
+    const path = join(PICTURES, 'street.jpg');
+    const refusals: [number, RegExp, unknown][] = [
+      [
+        400,
+        /a data: URL for image_url in content\[0\]/,
+        { content: [{ type: 'image_url', image_url: path }] },
+      ],
+      [400, /a data: URL/, { content: [{ image: path }] }],
+      [400, /fetched/, { content: [{ type: 'image_url', image_url: 'https://example.org/a.png' }] }],
+      [400, /a string for text/, { content: [{ type: 'text', text: 5 }] }],
+      [400, /content/, {}],
+      [400, /content/, null],
+      [400, /JSON/, '{ "content": '],
+      [400, /decoded/, { content: [{ type: 'image_url', image_url: 'data:image/png;base64,AAAA' }] }],
+      [413, /positions/, { content: 'hello '.repeat(5000) }],
+      [413, /bytes/, { content: 'x'.repeat(21 * 2 ** 20) }],
+    ];
+    await withServer(INSTRUCT, async (url) => {
+      for (const [status, message, body] of refusals) {
+        const response = await post(url, body);
+        const { error } = (await response.json()) as { error: string };
+        expect([response.status, error]).toEqual([status, expect.stringMatching(message)]);
+      }
+      expect((await fetch(url)).status).toBe(405);
+      const withPath = { content: [{ type: 'text', text: 'hello', image: path }] };
+      const { usage } = parseEvents(await (await post(url, withPath)).text()).at(-1) ?? {};
+      expect(usage).toMatchObject({ imageTokens: 0 });
+    });
+  });
+
+  test('http-server.mjs stops the answer of a client that goes away', async () => {
+    await withServer(SLOW, async (url) => {
+      // Two sequences are kept at the same time, and answered in their order: the third waits for one of them to end.
+      const order: string[] = [];
+      const start = async (name: string) => {
+        const leaving = new AbortController();
+        const response = await post(url, { content: LONG }, leaving.signal);
+        order.push(`${name} begins`);
+        return { leaving, response };
+      };
+      const first = await start('first');
+      const second = await start('second');
+      const firstEnds = first.response.text().then(() => order.push('first ends'));
+      const third = start('third');
+      second.leaving.abort();
+      await (await third).response.body?.cancel();
+      await firstEnds;
+      expect(order).toEqual(['first begins', 'second begins', 'third begins', 'first ends']);
+    });
+  });
+
+  // Electron itself cannot be had here: its package downloads a binary. What runs is the example as it is, with an `electron` that is
+  // a stand-in (test/cli/electron); that shows that the example does what it says, not that the addon loads in Electron.
+  testExample('electron-main.mjs', async () => {
+    const register = pathToFileURL(join(root, 'test', 'cli', 'electron', 'register.mjs')).href;
+    vi.stubEnv('NODE_OPTIONS', `--import=${register}`);
+    vi.stubEnv('PICTURE', join(PICTURES, 'street.jpg'));
+    const output = await outputOf('electron-main.mjs', SLOW).finally(() => vi.unstubAllEnvs());
+    const { whole, cancelled, closed, cut, quits } = JSON.parse(output);
+    const slow = await loadModel(SLOW, { threads: 1 });
+    const { text, finishReason } = await slow
+      .chat()
+      .ask([image('street.jpg'), 'What is this?'], { maxTokens: 500 })
+      .finally(() => slow.dispose());
+    expect(whole).toEqual({ pieces: expect.any(Array), answer: { text, finishReason }, listeners: 0 });
+    expect(whole.pieces.join('')).toBe(text);
+    for (const ended of [cancelled, closed]) {
+      expect(ended).toEqual({
+        pieces: expect.any(Array),
+        answer: { finishReason: 'cancelled' },
+        listeners: 0,
+      });
+    }
+    expect(cut.answer).toMatchObject({ code: 'ERR_XGENMM_DISPOSED' });
+    // The one that was asked for, and the one after the model was disposed.
+    expect(quits).toBe(2);
   });
 
   test('each one is tested', () => {

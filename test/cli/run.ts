@@ -12,21 +12,25 @@ export interface Run {
 
 export interface RunOptions {
   cwd?: string;
+  /** All of stdin. */
+  input?: string;
   /** Called with each piece of stdout as it comes. */
   onOutput?: (piece: string, child: ChildProcess) => void;
 }
 
-/** Runs a script of the checkout, by its path in there, with Node.js; nothing can be typed at it. */
+/** Runs a script of the checkout, by its path in there, with Node.js; unless told otherwise its stdin is empty. */
 export function runScript(
   script: string,
   args: string[] = [],
-  { cwd = root, onOutput }: RunOptions = {},
+  { cwd = root, input = '', onOutput }: RunOptions = {},
 ): Promise<Run> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [join(root, script), ...args], {
       cwd,
-      stdio: ['ignore', 'pipe', 'pipe'],
     });
+    // A program need not read it.
+    child.stdin.on('error', () => {});
+    child.stdin.end(input);
     const run: Run = { code: null, stdout: '', stderr: '' };
     child.stdout.setEncoding('utf8').on('data', (piece: string) => {
       run.stdout += piece;

@@ -29,6 +29,8 @@ class GgufFile {
   explicit GgufFile(const std::string& path);
 
   const std::string& path() const { return path_; }
+  // Bytes of the whole file.
+  size_t size() const { return mapping_.size(); }
   bool has(const std::string& key) const { return values_.count(key) != 0; }
 
   // Typed getters. A missing key or one of another type is kModelInvalid; with a fallback, only

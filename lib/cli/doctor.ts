@@ -1,0 +1,64 @@
+import { Command } from 'commander';
+import { type Diagnosis, diagnose, type Fault } from './diagnosis.js';
+import { formatBytes } from './quantity.js';
+import { visible, visibleJson } from './visible.js';
+
+export function doctorCommand(version: string): Command {
+  return new Command('doctor')
+    .summary('say whether this installation works')
+    .description(
+      'Says what this installation consists of and whether all of it works; if not, the exit code is 1.',
+    )
+    .option('--json', 'print everything as JSON; sizes are in bytes')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ xgen-mm doctor
+  $ xgen-mm doctor --json > report.json`,
+    )
+    .action(async ({ json }: { json?: true }) => {
+      const diagnosis = await diagnose(version);
+      const output = json ? visibleJson(diagnosis, 2) : describeDiagnosis(diagnosis);
+      process.stdout.write(`${output}\n`);
+      if (!diagnosis.usable) process.exitCode = 1;
+    });
+}
+
+function describeDiagnosis(diagnosis: Diagnosis): string {
+  const { version, node, platform, arch, cpu, processors, addon, system, sharp, usable } = diagnosis;
+  const facts: [string, string][] = [
+    ['xgen-mm', version],
+    ['Node.js', `${node} on ${platform}-${arch}`],
+    ['CPU', `${cpu.trim() || 'unknown'}, ${processors} ${processors === 1 ? 'processor' : 'processors'}`],
+    ['addon', 'fault' in addon ? failed(addon.fault) : `${addon.origin}, ${addon.path}`],
+  ];
+  // Without an addon the reason is the same.
+  if ('fault' in system && !('fault' in addon)) facts.push(['', failed(system.fault)]);
+  if (!('fault' in system)) {
+    facts.push(['ggml', `${system.ggmlVersion}, ${system.defaultThreads} threads unless told otherwise`]);
+    for (const { name, features } of system.backends) {
+      const present = Object.entries(features).map(([feature, value]) =>
+        value === '1' ? feature : `${feature}=${value}`,
+      );
+      facts.push([`backend`, `${name}: ${present.join(' ') || 'no particular features'}`]);
+    }
+    for (const { name, description, kind, freeBytes, totalBytes } of system.devices) {
+      const free = freeBytes === totalBytes ? '' : `${formatBytes(freeBytes)} free of `;
+      facts.push(['device', `${name} (${kind}, ${description}), ${free}${formatBytes(totalBytes)}`]);
+    }
+  }
+  facts.push([
+    'sharp',
+    'fault' in sharp
+      ? `${failed(sharp.fault)}; without it no picture is read: install without --omit=optional`
+      : `${sharp.version} with libvips ${sharp.libvips}, reads ${sharp.formats.join(' ')}`,
+  ]);
+  facts.push(['verdict', usable ? 'all usable' : 'not usable']);
+  const width = Math.max(...facts.map(([name]) => name.length));
+  return facts.map(([name, fact]) => `${name.padEnd(width)}  ${visible(fact)}`).join('\n');
+}
+
+function failed({ message, code }: Fault): string {
+  return `FAILED: ${message.split('\n')[0]} (${code})`;
+}

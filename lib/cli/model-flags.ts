@@ -1,0 +1,51 @@
+import type { Command } from 'commander';
+import { loadModel } from '../load.js';
+import type { Model } from '../model.js';
+import { positiveInteger } from '../options.js';
+import { numberThat } from './flag-values.js';
+import type { StageBar } from './stage-bar.js';
+
+/** What `ask` and `chat` let a user say about the model. */
+export interface ModelFlags {
+  system?: string;
+  context?: number;
+  threads?: number;
+}
+
+export function addModelFlags(command: Command): Command {
+  return command
+    .option(
+      '--system <text>',
+      "the system sentence, '' for none (default: the one the model was trained with)",
+    )
+    .option(
+      '--context <positions>',
+      "room for question and answer together (default: the model's own, at most 4096)",
+      numberThat(positiveInteger),
+    )
+    .option(
+      '--threads <count>',
+      'CPU threads (default: one for each processor, at most 16)',
+      numberThat(positiveInteger),
+    );
+}
+
+/** Loads a model while the bar shows how far that is. */
+export async function openModel(
+  file: string,
+  { context, threads }: ModelFlags,
+  bar: StageBar,
+  signal: AbortSignal,
+): Promise<Model> {
+  bar.show('Loading the model', 0);
+  try {
+    return await loadModel(file, {
+      contextSize: context,
+      threads,
+      signal,
+      onProgress: (fraction) => bar.show('Loading the model', fraction),
+    });
+  } finally {
+    bar.clear();
+  }
+}
