@@ -5,12 +5,11 @@
 #include <string>
 
 #include "base/error.h"
+#include "text/kv_shape.h"
 
 namespace xgenmm {
 
 namespace {
-
-constexpr int kRowAlignment = 256;
 
 // Positions that another request must be about to compute for this one to wait for it: fewer are
 // computed sooner than waited for.
@@ -86,15 +85,13 @@ std::vector<ggml_fp16_t> KvSlot::mask(int rows, int columns) const {
 
 KvCache::KvCache(const TextConfig& config, ggml_type type, int context_size, int chunk, int slots,
                  Device& device, const std::function<void(double)>& progress) {
-  if (config.head_dim % ggml_blck_size(type) != 0) {
+  if (!kv_type_fits(config, type)) {
     throw Error(ErrorCode::kInvalidArgument,
                 std::string("kvType ") + ggml_type_name(type) + " needs heads of a multiple of " +
                     std::to_string(ggml_blck_size(type)) + ", this model's have " +
                     std::to_string(config.head_dim));
   }
-  const int needed =
-      config.window > 0 ? std::min(context_size, config.window - 1 + chunk) : context_size;
-  const int ring = (needed + kRowAlignment - 1) / kRowAlignment * kRowAlignment;
+  const int ring = kv_ring(config, context_size, chunk);
   const size_t tensors = static_cast<size_t>(slots) * static_cast<size_t>(config.layers) * 2;
   context_.reset(ggml_init({ggml_tensor_overhead() * tensors, nullptr, true}));
   if (!context_) throw std::bad_alloc();
