@@ -165,6 +165,8 @@ export interface NativeAddon {
 /** What {@link NativeModule.inspectFile} finds in a file. Widths are numbers of values. */
 export interface NativeInspection {
   fileBytes: number;
+  /** What loading reserves for computing, keys and values aside. */
+  workingBytes: number;
   architecture: string;
   /** 0 for a file that is not of our format. */
   formatVersion: number;

@@ -49,7 +49,7 @@ export function describeInspection(inspection: NativeInspection): string[] {
 
 /** What the model would take, as lines for people. */
 export function describeMemory(
-  { text }: NativeInspection,
+  { text, workingBytes }: NativeInspection,
   devices: DeviceEstimate[],
   sequences: number,
 ): string[] {
@@ -68,7 +68,7 @@ export function describeMemory(
     return [
       '',
       `memory on ${visible(`${device} (${description})`)}, ${free}${formatBytes(totalBytes)}:`,
-      `weights, and keys and values of ${sequences} ${sequences === 1 ? 'sequence' : 'sequences'}; plus working memory, which is not in the figures`,
+      `weights, ${formatBytes(workingBytes)} to work in, and keys and values of ${sequences} ${sequences === 1 ? 'sequence' : 'sequences'}`,
       ...formatTable([
         ['context', ...types.map((type) => (type === text.kvType ? `${type} (default)` : type))],
         ...contexts.map((size) => [`${size}`, ...types.map((type) => cell(size, type))]),

@@ -9,7 +9,7 @@ export interface MemoryEstimate {
   kvType: KvType;
   /** Of all sequences. */
   kvBytes: number;
-  /** Weights and `kvBytes`, without working memory. */
+  /** Weights, `kvBytes` and working memory. */
   bytes: number;
   fits: boolean;
 }
@@ -24,7 +24,7 @@ export interface DeviceEstimate {
 
 /** What the model would take on each device. */
 export function estimateMemory(
-  { text, tensors }: NativeInspection,
+  { text, tensors, workingBytes }: NativeInspection,
   { devices }: NativeSystemInfo,
   sequences: number,
 ): DeviceEstimate[] {
@@ -39,7 +39,7 @@ export function estimateMemory(
         const slot = kv[kvType];
         if (slot === undefined) return [];
         const kvBytes = slot * sequences;
-        const bytes = weights + kvBytes;
+        const bytes = weights + workingBytes + kvBytes;
         return [{ contextSize: kv.contextSize, kvType, kvBytes, bytes, fits: bytes <= freeBytes }];
       }),
     ),

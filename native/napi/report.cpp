@@ -134,6 +134,7 @@ Napi::Object write_device(Napi::Env env, const SystemInfo::Device& device) {
 Napi::Object write_inspection(Napi::Env env, const Inspection& inspection) {
   Napi::Object out = Napi::Object::New(env);
   out["fileBytes"] = static_cast<double>(inspection.file_bytes);
+  out["workingBytes"] = static_cast<double>(inspection.working_bytes);
   out["architecture"] = inspection.architecture;
   out["formatVersion"] = inspection.format_version;
   out["variant"] = inspection.identity.variant;

@@ -28,6 +28,9 @@ class Device {
   // that running out of memory is an error of loading. Throws kOutOfMemory.
   void reserve(Graph& graph);
 
+  // What has been reserved.
+  size_t activation_bytes() const { return ggml_gallocr_get_buffer_size(allocator_.get(), 0); }
+
   // Fills the inputs, computes, and leaves the outputs readable until the next call. False when it
   // was aborted.
   bool compute(Graph& graph);

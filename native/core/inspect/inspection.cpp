@@ -8,6 +8,7 @@
 #include "text/kv_shape.h"
 #include "text/phi3.h"
 #include "text/vocabulary_file.h"
+#include "vision/image_encoder.h"
 
 namespace xgenmm {
 
@@ -93,10 +94,26 @@ Inspection::Text inspect_text(const GgufFile& file, bool plain, int context_size
   return text;
 }
 
+// By reserving the largest graphs as loading does, over a slot that just holds a chunk.
+uint64_t measure_working_memory(const Inspection& inspection,
+                                const std::shared_ptr<const GgufFile>& file) {
+  Device device(1);
+  if (inspection.text) {
+    const TextConfig& config = inspection.text->config;
+    const ggml_type type = inspection.text->f32 ? GGML_TYPE_F32 : GGML_TYPE_F16;
+    const KvCache cache(config, type, Phi3::kMaxChunk, Phi3::kMaxChunk, 1, device);
+    Phi3(config, file, device).reserve(cache);
+  }
+  size_t state = 0;
+  if (inspection.vision) state = ImageEncoder(*inspection.vision, file, device).state_bytes();
+  return state + device.activation_bytes();
+}
+
 }  // namespace
 
 Inspection inspect_file(const std::string& path, int context_size) {
-  const GgufFile file(path);
+  const auto mapped = std::make_shared<const GgufFile>(path);
+  const GgufFile& file = *mapped;
   Inspection result;
   result.file_bytes = file.size();
   result.architecture = file.string("general.architecture");
@@ -124,6 +141,7 @@ Inspection inspect_file(const std::string& path, int context_size) {
     file.fail("expected a vision part, but key \"clip.vision.block_count\" is missing");
   }
   result.tensors = group_tensors(file);
+  result.working_bytes = measure_working_memory(result, mapped);
   return result;
 }
 

@@ -45,6 +45,8 @@ struct Inspection {
   std::optional<Text> text;
   std::optional<VisionConfig> vision;
   std::vector<TensorGroup> tensors;  // by part, then by size
+  // What loading reserves for computing, keys and values aside.
+  uint64_t working_bytes;
 };
 
 // Reads and checks a file as loading would: a whole model, a text-only one, or a vision part alone.

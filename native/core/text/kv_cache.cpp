@@ -109,6 +109,8 @@ KvCache::KvCache(const TextConfig& config, ggml_type type, int context_size, int
 }
 
 KvSlot* KvCache::acquire(const Prompt& prompt, int most) {
+  const auto busy = [](const auto& slot) { return slot->busy_; };
+  if (std::all_of(slots_.begin(), slots_.end(), busy)) return nullptr;
   const KvSlot* source = nullptr;
   int available = 0;
   for (const auto& slot : slots_) {

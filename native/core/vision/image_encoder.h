@@ -34,6 +34,8 @@ class ImageEncoder {
   ImageEncoder(const VisionConfig& config, std::shared_ptr<const GgufFile> file, Device& device);
 
   const VisionConfig& config() const { return config_; }
+  // Of the residual streams between steps.
+  size_t state_bytes() const { return ggml_backend_buffer_get_size(buffer_.get()); }
   // Tokens of a picture of this size; the same arithmetic as begin().
   int count_tokens(int width, int height, ImageMode mode) const;
 
