@@ -78,18 +78,6 @@ Napi::Float32Array write_floats(Napi::Env env, const std::vector<float>& values)
   return array;
 }
 
-const char* mode_name(ImageMode mode) {
-  switch (mode) {
-    case ImageMode::kAnyres:
-      return "anyres";
-    case ImageMode::kSquash:
-      return "squash";
-    case ImageMode::kPad:
-      return "pad";
-  }
-  return "";
-}
-
 const char* reason_name(event::FinishReason reason) {
   switch (reason) {
     case event::FinishReason::kStop:
@@ -110,7 +98,7 @@ Napi::Object write_info(Napi::Env env, const event::Loaded& loaded) {
   Napi::Object info = Napi::Object::New(env);
   info["variant"] = loaded.variant;
   info["name"] = loaded.name;
-  info["imageMode"] = loaded.image_mode ? mode_name(*loaded.image_mode) : "";
+  info["imageMode"] = loaded.image_mode ? image_mode_name(*loaded.image_mode) : "";
   info["imageSeparator"] = loaded.image_separator;
   info["tokenizerStyle"] = loaded.tokenizer_style == TokenizerStyle::kSlow ? "slow" : "fast";
   info["contextSize"] = loaded.context_size;
@@ -283,7 +271,7 @@ LogitsRequest read_logits_request(const Napi::Value& prompt, const Napi::Value& 
 ImageMode read_image_mode(const Napi::Value& value) {
   const std::string name = text(value, "mode");
   for (const ImageMode mode : {ImageMode::kAnyres, ImageMode::kSquash, ImageMode::kPad}) {
-    if (name == mode_name(mode)) return mode;
+    if (name == image_mode_name(mode)) return mode;
   }
   wrong("anyres, squash or pad for mode");
 }
@@ -317,6 +305,18 @@ Napi::Int32Array write_tokens(Napi::Env env, const std::vector<int32_t>& tokens)
   Napi::Int32Array array = Napi::Int32Array::New(env, tokens.size());
   if (!tokens.empty()) std::memcpy(array.Data(), tokens.data(), tokens.size() * sizeof(int32_t));
   return array;
+}
+
+const char* image_mode_name(ImageMode mode) {
+  switch (mode) {
+    case ImageMode::kAnyres:
+      return "anyres";
+    case ImageMode::kSquash:
+      return "squash";
+    case ImageMode::kPad:
+      return "pad";
+  }
+  return "";
 }
 
 const char* error_code_name(ErrorCode code) {

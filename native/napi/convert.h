@@ -21,6 +21,7 @@ RequestId read_request_id(const Napi::Value& value);
 
 Napi::Object write_event(Napi::Env env, const Event& event);
 Napi::Int32Array write_tokens(Napi::Env env, const std::vector<int32_t>& tokens);
+const char* image_mode_name(ImageMode mode);
 const char* error_code_name(ErrorCode code);
 
 }  // namespace xgenmm

@@ -1,5 +1,7 @@
 #include "report.h"
 
+#include "convert.h"
+
 namespace xgenmm {
 
 namespace {
@@ -9,18 +11,6 @@ Napi::Array write_list(Napi::Env env, const std::vector<T>& items, Write write) 
   Napi::Array array = Napi::Array::New(env, items.size());
   for (size_t i = 0; i < items.size(); ++i) array[static_cast<uint32_t>(i)] = write(items[i]);
   return array;
-}
-
-const char* mode_name(ImageMode mode) {
-  switch (mode) {
-    case ImageMode::kAnyres:
-      return "anyres";
-    case ImageMode::kSquash:
-      return "squash";
-    case ImageMode::kPad:
-      return "pad";
-  }
-  return "";
 }
 
 const char* part_name(TensorGroup::Part part) {
@@ -73,7 +63,7 @@ Napi::Object write_text(Napi::Env env, const Inspection::Text& text) {
 Napi::Object write_vision(Napi::Env env, const VisionConfig& vision) {
   const TowerConfig& tower = vision.tower;
   Napi::Object out = Napi::Object::New(env);
-  out["imageMode"] = mode_name(vision.image_mode);
+  out["imageMode"] = image_mode_name(vision.image_mode);
   out["grids"] = write_list(env, vision.canvases, [&](const Canvas& canvas) {
     Napi::Object grid = Napi::Object::New(env);
     grid["columns"] = canvas.width / tower.tile;
