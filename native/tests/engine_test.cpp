@@ -248,7 +248,7 @@ TEST(engine_batching_is_invisible) {
   constexpr int kChats = 8;
   std::vector<Asked> asked;
   std::vector<EncodedImage> images;
-  std::vector<std::vector<int32_t>> alone;
+  std::vector<event::Generated> alone;
   {
     Listener listener;
     Engine engine(tiny(1), listener.sink());
@@ -268,7 +268,7 @@ TEST(engine_batching_is_invisible) {
     Listener listener;
     Engine engine(tiny(1), listener.sink());
     engine.submit(1, request(asked.back(), images));
-    alone.push_back(generated(listener, 1));
+    alone.push_back(std::get<event::Generated>(listener.wait(1).body));
   }
   std::mt19937 random(11);
   for (int round = 0; round < 20; ++round) {
@@ -294,12 +294,14 @@ TEST(engine_batching_is_invisible) {
     for (int i = 0; i < kChats; ++i) {
       const auto answer =
           std::get<event::Generated>(listener.wait(static_cast<RequestId>(i + 1)).body);
-      const std::vector<int32_t>& expected = alone[static_cast<size_t>(i)];
+      const event::Generated& expected = alone[static_cast<size_t>(i)];
       if (answer.reason != event::FinishReason::kCancelled) {
-        CHECK_EQ(answer.tokens, expected);
+        CHECK_EQ(answer.tokens, expected.tokens);
+        CHECK_EQ(answer.text, expected.text);
       } else {
-        CHECK(answer.tokens.size() <= expected.size());
-        CHECK(std::equal(answer.tokens.begin(), answer.tokens.end(), expected.begin()));
+        CHECK(answer.tokens.size() <= expected.tokens.size());
+        CHECK(std::equal(answer.tokens.begin(), answer.tokens.end(), expected.tokens.begin()));
+        CHECK_EQ(answer.text, expected.text.substr(0, answer.text.size()));
       }
     }
   }

@@ -44,7 +44,8 @@ void GenerateTask::show(const std::string& text) {
 
 void GenerateTask::finish(FinishReason reason) {
   if (!stop_strings_.stopped()) {
-    show(stop_strings_.push(utf8_.flush()));
+    // The rest of a character that was cut off by cancelling will not come, but it would have.
+    if (reason != FinishReason::kCancelled) show(stop_strings_.push(utf8_.flush()));
     show(stop_strings_.flush());
   }
   const bool prepared = sequence_.stage() != Sequence::Stage::kNew;
