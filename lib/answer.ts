@@ -7,7 +7,7 @@ import { SAMPLING_RULES, type SamplingOptions } from './sampling.js';
 import { type TokenLogprob, toTokenLogprobs } from './token-logprob.js';
 
 /**
- * Why an answer ended. `stop`: the model ended it; `stop-string`: one of `stop`; `length`: `maxTokens`; `context`: the context is
+ * Why an answer ended. `stop`: the model ended it, or no token was left that it might choose; `stop-string`: one of `stop`; `length`: `maxTokens`; `context`: the context is
  * full; `cancelled`: the loop over the stream was left.
  */
 export type FinishReason = 'stop' | 'stop-string' | 'length' | 'context' | 'cancelled';
@@ -38,7 +38,7 @@ export interface Answer {
     /** Everything after the first token. */
     generate: number;
   };
-  /** One entry for each of `tokens`; only where `logprobs` asked for them. */
+  /** One entry for each of `tokens`; only where `logprobs` asked for them, and not in an answer that was left before it began. */
   logprobs?: TokenLogprob[];
 }
 

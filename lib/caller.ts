@@ -16,7 +16,8 @@ export class Caller {
     } catch (error) {
       if (error instanceof XgenmmError) {
         const frames = this.#site.stack?.split('\n').slice(1).join('\n');
-        error.stack = `${error.name}: ${error.message}\n${frames}`;
+        // A signal's reason may be frozen.
+        Reflect.set(error, 'stack', `${error.name}: ${error.message}\n${frames}`);
       }
       throw error;
     }

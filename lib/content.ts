@@ -68,7 +68,8 @@ export function toSegment(part: Part): NativeSegment {
 export function parseContent(content: Content, fetchImages = false): Part[] {
   if (typeof content === 'string') return content === '' ? [] : [textPart(content)];
   if (!Array.isArray(content)) throw invalid('content', 'a string or an array of strings and parts', content);
-  return content
+  // From, so that a hole counts as undefined.
+  return Array.from(content)
     .map((item: unknown, index) => parseItem(item, `content[${index}]`, fetchImages))
     .filter((part) => part.kind !== 'text' || part.text !== '');
 }

@@ -82,7 +82,7 @@ export async function encodeImage(
   }
   const chosen = effectiveMode(options, mode);
   const start = performance.now();
-  const { data, width, height } = await orAborted(decodeImage(image, options), signal);
+  const { data, width, height } = await orAborted(decodeImage(image, options, signal), signal);
   const decode = performance.now() - start;
   const encoded = await engine.encodeImage(data, width, height, chosen, signal, onProgress);
   return {
@@ -111,9 +111,10 @@ export async function leastImageTokens(
   image: ImageInput,
   options: ImageOptions,
   mode: ImageMode | undefined,
+  signal?: AbortSignal,
 ): Promise<number> {
   if (isSharp(image)) return engine.countImageTokens(1, 1, effectiveMode(options, mode));
-  return countImageTokens(engine, image, options, mode);
+  return countImageTokens(engine, image, options, mode, signal);
 }
 
 /** Tokens that a picture takes, without encoding it. Throws as {@link encodeImage} does. */
@@ -122,13 +123,14 @@ export async function countImageTokens(
   image: ImageInput,
   options: ImageOptions,
   mode: ImageMode | undefined,
+  signal?: AbortSignal,
 ): Promise<number> {
   if (isEncodedImage(image)) {
     checkEncodedImage(image, options, engine.info.width);
     return image.tokenCount;
   }
   const chosen = effectiveMode(options, mode);
-  const { width, height } = await measureImage(image, options);
+  const { width, height } = await measureImage(image, options, signal);
   return engine.countImageTokens(width, height, chosen);
 }
 
@@ -161,7 +163,7 @@ function checkEncodedImage(image: EncodedImage, options: ImageOptions, width: nu
   if (!Number.isInteger(tokenCount) || tokenCount <= 0 || image.embeddings.length !== tokenCount * width) {
     throw invalid(
       'embeddings of an EncodedImage',
-      `tokenCount (${tokenCount}) * ${width} values`,
+      `tokenCount (${String(tokenCount)}) * ${width} values`,
       image.embeddings.length,
     );
   }

@@ -97,12 +97,13 @@ export function takeImage(value: unknown, name: string, fetchImages: boolean): I
     );
   }
   if (value instanceof URL) return new URL(value);
-  if (typeof value === 'string' || value instanceof Blob || isSharp(value)) return value;
+  if (isSharp(value)) return value.clone();
+  if (typeof value === 'string' || value instanceof Blob) return value;
   try {
     if (value instanceof Uint8Array) return new Uint8Array(value);
     if (value instanceof ArrayBuffer) return value.slice(0);
     if (isRawImage(value)) return takeRaw(value);
-    if (isEncodedImage(value)) return { ...value, embeddings: value.embeddings.slice() };
+    if (isEncodedImage(value)) return takeEncoded(value);
   } catch (error) {
     if (error instanceof XgenmmError) throw error;
     throw invalid(name, 'a picture whose memory is still there', value);
@@ -112,19 +113,30 @@ export function takeImage(value: unknown, name: string, fetchImages: boolean): I
 
 function takeRaw(image: RawImage): RawImage {
   checkRaw(image);
-  return { ...image, data: image.data.slice() };
+  // Not slice(): a Buffer's gives a view of the same memory.
+  return { ...image, data: new Uint8Array(image.data) };
+}
+
+function takeEncoded(image: EncodedImage): EncodedImage {
+  const { embeddings } = image;
+  return embeddings instanceof Float32Array ? { ...image, embeddings: new Float32Array(embeddings) } : image;
 }
 
 /**
  * The picture as 8-bit RGB, the values of Pillow's `convert('RGB')`: palettes expanded, grey replicated, the high byte of 16 bits,
  * ICC profiles ignored. Differs from Pillow in 16-bit grey (Pillow clips it to white), CMYK (converted by its profile here) and the
  * hidden colour of transparent GIF pixels (black here).
+ * A signal stops reading a file; decoding cannot be stopped.
  * Throws ERR_XGENMM_FILE_NOT_FOUND, ERR_XGENMM_IMAGE_DECODE, ERR_XGENMM_IMAGE_LIMIT or ERR_XGENMM_INVALID_ARGUMENT.
  */
-export async function decodeImage(image: UnencodedImage, options: ImageOptions): Promise<Pixels> {
+export async function decodeImage(
+  image: UnencodedImage,
+  options: ImageOptions,
+  signal?: AbortSignal,
+): Promise<Pixels> {
   if (isRawImage(image)) return decodeRaw(image, options);
   if (isSharp(image)) return toRgb(image.clone(), 'the sharp instance', options);
-  const { name, bytes, metadata } = await openFile(image);
+  const { name, bytes, metadata } = await openFile(image, signal);
   const pipeline = await openSharp(name, bytes, { ignoreIcc: metadata.space !== 'cmyk' });
   return toRgb(options.orient === false ? pipeline : pipeline.autoOrient(), name, options);
 }
@@ -133,10 +145,11 @@ export async function decodeImage(image: UnencodedImage, options: ImageOptions):
 export async function measureImage(
   image: UnencodedImage,
   options: ImageOptions,
+  signal?: AbortSignal,
 ): Promise<{ width: number; height: number }> {
   if (isRawImage(image)) return image;
   if (isSharp(image)) return decodeImage(image, options);
-  const { metadata } = await openFile(image);
+  const { metadata } = await openFile(image, signal);
   return options.orient === false ? metadata : metadata.autoOrient;
 }
 
@@ -182,8 +195,8 @@ function flatten(pipeline: Sharp, background: Background): Sharp {
 }
 
 /** The bytes of a picture and what their header says. */
-async function openFile(image: Exclude<UnencodedImage, RawImage | Sharp>) {
-  const { name, bytes } = await readBytes(image);
+async function openFile(image: Exclude<UnencodedImage, RawImage | Sharp>, signal: AbortSignal | undefined) {
+  const { name, bytes } = await readBytes(image, signal);
   const header = await openSharp(name, bytes, { limitInputPixels: false });
   const metadata = await header.metadata().catch((cause) => {
     throw decodeError(name, cause);
@@ -195,19 +208,23 @@ async function openFile(image: Exclude<UnencodedImage, RawImage | Sharp>) {
   return { name, bytes, metadata };
 }
 
-async function readBytes(image: string | URL | Uint8Array | ArrayBuffer | Blob) {
+async function readBytes(
+  image: string | URL | Uint8Array | ArrayBuffer | Blob,
+  signal: AbortSignal | undefined,
+) {
   if (typeof image === 'string' || image instanceof URL) {
     const location = String(image);
     if (/^data:/i.test(location)) return { name: 'the data: URL', bytes: parseDataUrl(location) };
-    return readPicture(filePath(image, 'image'));
+    return readPicture(filePath(image, 'image'), signal);
   }
   const memory = image instanceof Blob ? await image.arrayBuffer() : image;
   const bytes = memory instanceof Uint8Array ? memory : new Uint8Array(memory);
   return { name: `the picture of ${bytes.length} bytes`, bytes };
 }
 
-async function readPicture(path: string) {
-  const bytes = await readFile(path).catch((cause) => {
+async function readPicture(path: string, signal: AbortSignal | undefined) {
+  const bytes = await readFile(path, { signal }).catch((cause) => {
+    signal?.throwIfAborted();
     throw new XgenmmError(
       'ERR_XGENMM_FILE_NOT_FOUND',
       `Expected a readable picture at ${path}, received ${cause.code ?? cause.message}`,

@@ -255,7 +255,7 @@ export class Model implements AsyncDisposable {
     const { vocabSize } = this.info;
     const isToken = (value: unknown) =>
       Number.isInteger(value) && (value as number) >= 0 && (value as number) < vocabSize;
-    if (!(tokens instanceof Int32Array || Array.isArray(tokens)) || !tokens.every(isToken)) {
+    if (!(tokens instanceof Int32Array || Array.isArray(tokens)) || !Array.from(tokens).every(isToken)) {
       throw invalid('tokens', `an Int32Array or array of integers from 0 to ${vocabSize - 1}`, tokens);
     }
     return this.#engine.detokenize(Int32Array.from(tokens));

@@ -63,7 +63,7 @@ export function check<T>(value: unknown, rule: Rule<T>, name: string): T {
 }
 
 /**
- * The options that were given, each checked against its rule; `undefined` counts as absent.
+ * The options that were given, each checked against its rule and taken as it is now; `undefined` counts as absent.
  * Unknown names are refused with the nearest known one. `owner` names the function in messages.
  */
 export function checkOptions<T extends object>(options: T | undefined, rules: Rules<T>, owner: string): T {
@@ -76,7 +76,8 @@ export function checkOptions<T extends object>(options: T | undefined, rules: Ru
     if (!Object.hasOwn(rules, name)) throw unknownOption(name, Object.keys(rules), owner);
     if (value === undefined) continue;
     const key = name as keyof T;
-    given[key] = check(value, rules[key] as Rule<T[keyof T]>, `${name} in ${owner}`);
+    const checked = check(value, rules[key] as Rule<T[keyof T]>, `${name} in ${owner}`);
+    given[key] = isPlainObject(checked) ? { ...checked } : checked;
   }
   return given as T;
 }
@@ -114,17 +115,25 @@ export function describe(value: unknown): string {
 }
 
 function unknownOption(name: string, known: string[], owner: string): XgenmmError {
-  const nearest = known.toSorted((a, b) => distance(name, a) - distance(name, b))[0];
+  const shown = name.length > 60 ? `${name.slice(0, 57)}...` : name;
+  const nearest = known.toSorted((a, b) => distance(shown, a) - distance(shown, b))[0];
   const hint =
-    nearest !== undefined && distance(name, nearest) <= Math.max(2, name.length / 3)
+    nearest !== undefined && distance(shown, nearest) <= Math.max(2, shown.length / 3)
       ? `did you mean '${nearest}'?`
-      : `it takes ${known.join(', ')}`;
-  return new XgenmmError('ERR_XGENMM_INVALID_ARGUMENT', `Unknown option '${name}' in ${owner}: ${hint}`);
+      : `it takes ${known.length === 0 ? 'none' : known.join(', ')}`;
+  return new XgenmmError('ERR_XGENMM_INVALID_ARGUMENT', `Unknown option '${shown}' in ${owner}: ${hint}`);
 }
 
 /** Whether `value` is a number that stays finite in the engine's 32 bits. */
 export function isFiniteFloat(value: unknown): boolean {
   return typeof value === 'number' && Number.isFinite(Math.fround(value));
+}
+
+export function isPlainObject(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  // An object from another realm has another Object.prototype, which ends its chain as well.
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** Levenshtein's edit distance, letter case ignored. */

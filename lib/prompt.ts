@@ -83,7 +83,7 @@ async function measurePictures(
     const { options } = part;
     if (remoteUrl(part.image, 'image') !== undefined) checkLength(positions, contextSize);
     const image = await localImage(part.image, imageMode, signal);
-    positions += await orAborted(leastImageTokens(engine, image, options, imageMode), signal);
+    positions += await orAborted(leastImageTokens(engine, image, options, imageMode, signal), signal);
     pictures.push({ image, options });
   }
   checkLength(positions, contextSize);

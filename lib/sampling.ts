@@ -5,6 +5,7 @@ import {
   integerBetween,
   invalid,
   isFiniteFloat,
+  isPlainObject,
   nonNegativeInteger,
   nonNegativeNumber,
   positiveFraction,
@@ -119,13 +120,6 @@ function readLogitBias(
 
 function randomSeed(): bigint {
   return crypto.getRandomValues(new BigUint64Array(1))[0] as bigint;
-}
-
-function isPlainObject(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const prototype = Object.getPrototypeOf(value);
-  // An object from another realm has another Object.prototype, which ends its chain as well.
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 function isSeed(value: unknown): boolean {

@@ -48,8 +48,13 @@ async function ask(file: string, prompt: string, flags: AskFlags): Promise<void>
     const model = await openModel(file, flags, bar, signal);
     try {
       const stream = startAnswer(model, prompt, flags, bar, signal);
-      if (flags.json) printJson(await stream.answer());
-      else await printAnswer(stream, bar);
+      if (flags.json) {
+        const answer = await stream.answer();
+        bar.clear();
+        printJson(answer);
+      } else {
+        await printAnswer(stream, bar);
+      }
     } finally {
       bar.clear();
       await model.dispose();

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { loadAddon } from '../addon.js';
 import { translated } from '../engine.js';
-import { integerBetween } from '../options.js';
+import { filePath, integerBetween } from '../options.js';
 import { numberThat } from './flag-values.js';
 import { describeInspection, describeMemory } from './inspection-text.js';
 import { estimateMemory } from './memory-estimate.js';
@@ -43,7 +43,8 @@ Examples:
 
 function inspect(file: string, { context = 0, sequences, json }: InspectFlags): void {
   const addon = loadAddon();
-  const inspection = translated(() => addon.inspectFile(file, context));
+  const path = filePath(file, 'the model');
+  const inspection = translated(() => addon.inspectFile(path, context));
   const memory = estimateMemory(
     inspection,
     translated(() => addon.systemInfo()),

@@ -31,11 +31,16 @@ xgen-mm help <command> says more about each.`,
   );
 
 // A reader that has seen enough (`xgen-mm ask … | head -1`) is no error.
+let unwritable = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') return;
+  if (error.code === 'EPIPE' || unwritable) return;
+  unwritable = true;
   const failed = new XgenmmError('ERR_XGENMM_WRITE_FAILED', `Could not write the answer: ${error.message}`);
   process.exitCode = report(failed);
 });
+
+// Nor is one who does not want to hear what else there is to say.
+process.stderr.on('error', () => {});
 
 for (const command of [program, ...program.commands]) {
   command.exitOverride();

@@ -234,8 +234,8 @@ SamplingOptions read_sampling_options(const Napi::Object& object) {
   options.top_k = whole("topK", 0, INT32_MAX);
   options.top_p = real("topP", 0, 1);
   options.min_p = real("minP", 0, 1);
-  options.repetition_penalty =
-      real("repetitionPenalty", std::numeric_limits<float>::denorm_min(), kMax);
+  options.repetition_penalty = real("repetitionPenalty", 0, kMax);
+  if (!(options.repetition_penalty > 0)) wrong("a repetitionPenalty above 0");
   options.presence_penalty = real("presencePenalty", -kMax, kMax);
   options.frequency_penalty = real("frequencyPenalty", -kMax, kMax);
   options.no_repeat_ngram = whole("noRepeatNgramSize", 0, INT32_MAX);

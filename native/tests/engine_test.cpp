@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -411,6 +412,28 @@ TEST(engine_reports_logprobs) {
   request.sampling.logit_bias = {{615, 1.0f}};
   engine.submit(2, request);
   CHECK(std::get<event::Failed>(listener.wait(2).body).code == ErrorCode::kInvalidArgument);
+}
+
+TEST(engine_ends_an_answer_that_has_no_token_left) {
+  Listener listener;
+  Engine engine(tiny(), listener.sink());
+  GenerateRequest request = generate({5, 6, 7}, 10);
+  for (int32_t id = 0; id < 615; ++id) {
+    if (id != 40) request.sampling.logit_bias.emplace_back(id, -INFINITY);
+  }
+  request.sampling.no_repeat_ngram = 1;
+  engine.submit(1, request);
+  const auto answer = std::get<event::Generated>(listener.wait(1).body);
+  CHECK_EQ(answer.tokens, (std::vector<int32_t>{40}));
+  CHECK(answer.reason == event::FinishReason::kStop);
+  // What is no number is no answer.
+  request = generate({5, -1}, 10);
+  request.prompt.images = {
+      std::vector<float>(static_cast<size_t>(engine.model()->text_config().width), std::nanf(""))};
+  engine.submit(2, request);
+  CHECK(std::get<event::Failed>(listener.wait(2).body).code == ErrorCode::kInvalidArgument);
+  engine.submit(3, generate({5, 6, 7}, 3));
+  CHECK_EQ(generated(listener, 3).size(), size_t{3});
 }
 
 TEST(engines_live_side_by_side) {

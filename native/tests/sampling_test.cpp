@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -93,6 +94,21 @@ TEST(sampler_biases_and_bans) {
   sampler.check(4);
   options.logit_bias = {{-1, 1.0f}};
   CHECK_THROWS(ErrorCode::kInvalidArgument, Sampler(options).check(3));
+}
+
+TEST(sampler_says_when_nothing_is_left) {
+  for (const float temperature : {0.0f, 1.0f}) {
+    SamplingOptions options;
+    options.temperature = temperature;
+    options.no_repeat_ngram = 1;
+    std::vector<int32_t> ids = choices(options, {1, 9, 5}, 5);
+    std::sort(ids.begin(), ids.begin() + 3);
+    CHECK_EQ(ids, (std::vector<int32_t>{0, 1, 2, -1, -1}));
+    options.logit_bias = {{0, -kInfinity}, {1, -kInfinity}, {2, -kInfinity}};
+    CHECK_EQ(choices(options, {1, 9, 5}, 1), (std::vector<int32_t>{-1}));
+    CHECK_EQ(choices(options, {std::nanf(""), -kInfinity}, 1), (std::vector<int32_t>{-1}));
+    CHECK_EQ(choices(options, {kInfinity, 1, 2}, 1), (std::vector<int32_t>{-1}));
+  }
 }
 
 TEST(sampler_holds_stop_tokens_back) {
@@ -195,7 +211,7 @@ TEST(sampler_survives_broken_logits) {
       Sampler sampler(options);
       for (int i = 0; i < 10; ++i) {
         const int32_t token = sampler.sample(broken, {0}).token;
-        CHECK(token >= 0 && static_cast<size_t>(token) < broken.size());
+        CHECK(token >= -1 && token < static_cast<int32_t>(broken.size()));
       }
     }
   }

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fixture, modelFile } from '../files.js';
 import { GgufFile } from '../gguf-file.js';
@@ -43,6 +44,10 @@ describe('xgen-mm inspect', () => {
     expect(output).toMatch(/^context +f32 +f16 \(default\) +q8_0$/m);
     expect(output).toMatch(/^4096( +\d+\.\d\d MB){3}$/m);
     expect(output).toMatch(/^weights, \d+\.\d\d MB to work in, and keys and values of 2 sequences$/m);
+  });
+
+  test('takes a file URL as loading does', async () => {
+    expect(await inspect(pathToFileURL(GROUPED).href)).toBe(await inspect(GROUPED));
   });
 
   test('--json is everything, in bytes', async () => {

@@ -67,6 +67,7 @@ describe('parseContent', () => {
       'Expected a string or an array of strings and parts for content, received an object of type Object',
     ],
     [['a', null], 'for content[1], received null'],
+    [new Array(1), 'for content[0], received undefined'],
     [[Buffer.alloc(3)], 'Expected a string, { image }'],
     [
       [{ image: 7 }],

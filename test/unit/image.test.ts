@@ -136,6 +136,35 @@ describe('kinds of input', () => {
     expect((await instance.raw().toBuffer()).length).toBe(8 * 4 * 3);
   });
 
+  test('is taken as it is at the call', async () => {
+    const pixels = [1, 2, 3, 4, 5, 6];
+    for (const data of [new Uint8Array(pixels), Buffer.from(pixels), new Uint8ClampedArray(pixels)]) {
+      const taken = takeImage({ data, width: 2, height: 1, channels: 3 }, 'image', false);
+      data.fill(9);
+      expect(await pixelsOf(taken as UnencodedImage)).toEqual(pixels);
+    }
+    const bytes = Buffer.from(square);
+    const file = takeImage(bytes, 'image', false) as UnencodedImage;
+    bytes.fill(0);
+    expect(await pixelsOf(file)).toEqual(await pixelsOf(square));
+    const instance = sharp(square);
+    const own = takeImage(instance, 'image', false) as UnencodedImage;
+    instance.negate();
+    expect(await pixelsOf(own)).toEqual(await pixelsOf(square));
+    const embeddings = new Float32Array([1, 2]);
+    const encoded = { embeddings, tokenCount: 1, width: 2, tiles: { columns: 0, rows: 0 }, mode: 'pad' };
+    const kept = takeImage(encoded, 'image', false);
+    embeddings.fill(0);
+    expect(kept).toMatchObject({ embeddings: new Float32Array([1, 2]) });
+  });
+
+  test('a Buffer over memory that is taken away does not matter', async () => {
+    const memory = new ArrayBuffer(12);
+    const taken = takeImage({ data: Buffer.from(memory), width: 2, height: 2, channels: 3 }, 'image', false);
+    structuredClone(memory, { transfer: [memory] });
+    expect(await pixelsOf(taken as UnencodedImage)).toEqual(Array(12).fill(0));
+  });
+
   test('SVG, and a data: URL that is not base64', async () => {
     const svg =
       '<svg xmlns="http://www.w3.org/2000/svg" width="2" height="1"><rect width="1" height="1" fill="red"/></svg>';

@@ -14,6 +14,24 @@ describe('checkOptions', () => {
     expect(read(undefined)).toEqual({});
   });
 
+  test('takes what was given as it is now', () => {
+    const stop = { text: 'a' };
+    const rules: Rules<{ stop?: typeof stop }> = {
+      stop: { expected: 'any', accepts: (_): _ is typeof stop => true },
+    };
+    const { stop: taken } = checkOptions<{ stop?: typeof stop }>({ stop }, rules, 'sample()');
+    stop.text = 'b';
+    expect(taken).toEqual({ text: 'a' });
+  });
+
+  test('a name of any length is refused at once', () => {
+    const name = 'x'.repeat(500_000);
+    const start = performance.now();
+    expect(() => read({ [name]: 1 })).toThrow(/^Unknown option 'x{57}\.\.\.' in sample\(\)/);
+    expect(performance.now() - start).toBeLessThan(1000);
+    expect(() => checkOptions({ a: 1 } as object, {}, 'none()')).toThrow("Unknown option 'a' in none(): it takes none");
+  });
+
   test.each([
     ['maxToken', "Unknown option 'maxToken' in sample(): did you mean 'maxTokens'?"],
     ['max_tokens', "Unknown option 'max_tokens' in sample(): did you mean 'maxTokens'?"],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { XgenmmError } from '../../lib/errors.js';
 import { createModel } from '../../lib/load.js';
 import type { AnswerStream } from '../../lib/stream.js';
 import { FakeAddon, nativeError, tick } from './fake-addon.js';
@@ -112,6 +113,14 @@ describe('a signal', () => {
     await expect(loop).rejects.toBe(reason);
     await expect(stream.answer()).rejects.toBe(reason);
     expect(pieces.length).toBeGreaterThanOrEqual(2);
+  });
+
+  test('whose reason is one of our errors, frozen, rejects with it', async () => {
+    const { model } = await setUp('never');
+    const reason = Object.freeze(new XgenmmError('ERR_XGENMM_BUSY', 'mine'));
+    const signal = AbortSignal.abort(reason);
+    await expect(model.complete('?', { signal })).rejects.toBe(reason);
+    await expect(model.encodeImage('x.png', { signal })).rejects.toBe(reason);
   });
 
   test('that is aborted already rejects before the engine hears of it', async () => {

@@ -1,8 +1,24 @@
 #include "engine/generate_task.h"
 
+#include <cmath>
+
+#include "base/error.h"
+
 namespace xgenmm {
 
 using event::FinishReason;
+
+namespace {
+
+// Whether it was the caller who banned all tokens.
+void check_finite(const std::vector<float>& logits) {
+  if (std::isfinite(logits[static_cast<size_t>(argmax(logits))])) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              "the model computed no finite numbers: expected embeddings and weights that are "
+              "numbers");
+}
+
+}  // namespace
 
 void GenerateTask::prepare(const Model& model) {
   sampler_.check(model.text_config().vocab_size);
@@ -16,7 +32,8 @@ bool GenerateTask::take_logits(const Model& model, const float* logits, int rows
   if (!detokenizer_) detokenizer_.emplace(model.tokenizer());
   const Choice choice =
       sampler_.sample({logits, logits + model.text_config().vocab_size}, model.stop_tokens());
-  if (model.stop_tokens().count(choice.token) != 0) {
+  if (choice.token < 0) check_finite({logits, logits + model.text_config().vocab_size});
+  if (choice.token < 0 || model.stop_tokens().count(choice.token) != 0) {
     finish(FinishReason::kStop);
     return true;
   }

@@ -52,7 +52,9 @@ Choice Sampler::sample(std::vector<float> logits, const std::unordered_set<int32
   if (generated_.size() < static_cast<size_t>(options_.min_tokens)) {
     for (const int32_t id : stop_tokens) logits[static_cast<size_t>(id)] = -INFINITY;
   }
-  Choice choice{options_.temperature > 0 ? draw(logits) : argmax(logits), {}};
+  const int32_t best = argmax(logits);
+  if (!std::isfinite(logits[static_cast<size_t>(best)])) return {-1, {}};
+  Choice choice{options_.temperature > 0 ? draw(logits, best) : best, {}};
   if (!raw.empty()) choice.logprobs = logprobs_of(raw, choice.token, options_.alternatives);
   generated_.push_back(choice.token);
   ++counts_[choice.token];
@@ -79,12 +81,11 @@ void Sampler::ban_repeats(std::vector<float>& logits) const {
   }
 }
 
-int32_t Sampler::draw(const std::vector<float>& logits) {
+int32_t Sampler::draw(const std::vector<float>& logits, int32_t best) {
   struct Candidate {
     int32_t id;
     double weight;  // proportional to the probability, 1 for the likeliest
   };
-  const int32_t best = argmax(logits);
   const double highest = logits[static_cast<size_t>(best)];
   std::vector<Candidate> candidates;
   for (size_t i = 0; i < logits.size(); ++i) {
@@ -92,7 +93,6 @@ int32_t Sampler::draw(const std::vector<float>& logits) {
     if (std::isfinite(weight) && weight > 0)
       candidates.push_back({static_cast<int32_t>(i), weight});
   }
-  if (candidates.empty()) return best;
   const auto keep_if = [&](auto keep) {
     candidates.erase(std::remove_if(candidates.begin(), candidates.end(),
                                     [&](const Candidate& candidate) { return !keep(candidate); }),

@@ -38,14 +38,16 @@ class Sampler {
 
   // kInvalidArgument for options that name tokens beyond the vocabulary.
   void check(int vocab_size) const;
-  // logits: [vocab_size]. The token counts as generated from then on.
+  // logits: [vocab_size]. The token counts as generated from then on; -1 when none is left to
+  // choose: all are banned, or no logit is a finite number.
   Choice sample(std::vector<float> logits, const std::unordered_set<int32_t>& stop_tokens);
 
  private:
   void penalise(std::vector<float>& logits) const;
   // Tokens that would repeat an n-gram.
   void ban_repeats(std::vector<float>& logits) const;
-  int32_t draw(const std::vector<float>& logits);
+  // best: the likeliest token.
+  int32_t draw(const std::vector<float>& logits, int32_t best);
 
   SamplingOptions options_;
   std::vector<int32_t> generated_;
