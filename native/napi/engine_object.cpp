@@ -82,6 +82,10 @@ const Model& EngineObject::model() const {
 
 void EngineObject::submit(RequestId id, Request request) {
   if (engine_ == nullptr || disposed_) throw Error(ErrorCode::kDisposed, "the model was disposed");
+  if (id == 0 || !requests_.insert(id).second) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "expected the number of a new request, received " + std::to_string(id));
+  }
   open_one();
   engine_->submit(id, std::move(request));
 }
@@ -110,7 +114,7 @@ void EngineObject::deliver(Napi::Env env, std::vector<Event> events) {
       if (disposed_) disposed_->Resolve(env.Undefined());
       close_one();
       shut_down();
-      return;
+      break;
     }
     const Napi::HandleScope each(env);
     try {
@@ -118,8 +122,11 @@ void EngineObject::deliver(Napi::Env env, std::vector<Event> events) {
     } catch (const Napi::Error& error) {
       thrown = error;
     }
+    // The listener may have ended the process, and every engine with it.
+    if (engine_ == nullptr) break;
     if (!ends_request(event)) continue;
     pixels_.erase(event.request);
+    requests_.erase(event.request);
     close_one();
   }
   // A listener that throws must not swallow the events behind it.

@@ -5,6 +5,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "addon_data.h"
 #include "engine/engine.h"
@@ -46,6 +48,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   std::unique_ptr<EventPump> pump_;
   std::unique_ptr<Engine> engine_;
   int open_ = 0;
+  std::set<RequestId> requests_;  // open ones, the load aside
   // What the engine reads in place, by request.
   std::map<RequestId, Napi::ObjectReference> pixels_;
   std::optional<Napi::Promise::Deferred> disposed_;

@@ -160,6 +160,15 @@ TEST(sampler_filters) {
   check_shares(drawn(options, kTenths), {0, 0, 9 / 25.0, 16 / 25.0});
 }
 
+TEST(sampler_top_k_sees_logits_however_hot) {
+  SamplingOptions options;
+  options.top_k = 1;
+  for (const float temperature : {1.0f, 1e17f, 1e38f}) {
+    options.temperature = temperature;
+    CHECK_EQ(choices(options, {1, 3, 2}, 20), std::vector<int32_t>(20, 1));
+  }
+}
+
 TEST(sampler_repeats_with_its_seed) {
   SamplingOptions options;
   options.temperature = 1;

@@ -53,6 +53,33 @@ describe('a process ends by itself', () => {
     expectExit(program(`await loadModel(file, { onProgress() { throw 0; } }).catch(due);`), 0));
 });
 
+test('a worker thread that ends itself in a callback takes nobody with it', async () => {
+  const worker = `
+    const { workerData } = require('node:worker_threads');
+    const leave = () => {
+      // Meanwhile what follows becomes ready to be delivered.
+      for (const start = Date.now(); Date.now() - start < 300; );
+      process.exit(3);
+    };
+    (async () => {
+      const { loadModel } = await import('xgen-mm');
+      const { file, loading } = workerData;
+      const model = await loadModel(file, { threads: 1, ...(loading && { onProgress: leave }) });
+      await model.complete('Hello there my friend', { maxTokens: 5, onProgress: leave });
+    })();`;
+  const source = `
+    import { once } from 'node:events';
+    import { Worker } from 'node:worker_threads';
+    for (const loading of [true, false, true, false]) {
+      const workerData = { file: ${JSON.stringify(modelFile('tiny-f32'))}, loading };
+      const worker = new Worker(${JSON.stringify(worker)}, { eval: true, execArgv: [], workerData });
+      const [code] = await once(worker, 'exit');
+      if (code !== 3) throw new Error('exit code ' + code);
+    }
+    process.stdout.write('due');`;
+  await expectExit(source, 0);
+});
+
 describe('process.exit()', () => {
   test.each([
     { during: 'a load', body: 'loadModel(file);' },

@@ -29,7 +29,9 @@ describe('checkOptions', () => {
     const start = performance.now();
     expect(() => read({ [name]: 1 })).toThrow(/^Unknown option 'x{57}\.\.\.' in sample\(\)/);
     expect(performance.now() - start).toBeLessThan(1000);
-    expect(() => checkOptions({ a: 1 } as object, {}, 'none()')).toThrow("Unknown option 'a' in none(): it takes none");
+    expect(() => checkOptions({ a: 1 } as object, {}, 'none()')).toThrow(
+      "Unknown option 'a' in none(): it takes none",
+    );
   });
 
   test.each([

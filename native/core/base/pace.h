@@ -17,21 +17,38 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// Sizes the steps of long work by what the last one took.
+// Sizes the steps of long work by what the last ones took: a fixed part, the reading of weights,
+// and a part per unit.
 class Pace {
  public:
   // How many units of work fit into budget_ms: from `least`, also while nothing has been measured,
-  // to `most`, also for an infinite budget.
+  // to `most`, also for an infinite budget. Grows by doubling at most.
   int units(double budget_ms, int least, int most) const {
     if (std::isinf(budget_ms)) return most;
-    if (unit_ms_ <= 0) return std::min(least, most);
-    return static_cast<int>(
-        std::max(std::min(budget_ms / unit_ms_, double(most)), double(std::min(least, most))));
+    least = std::min(least, most);
+    if (last_units_ == 0) return least;
+    // As if there were no fixed part: never too many.
+    double wanted = last_units_ * budget_ms / last_ms_;
+    const double twice = 2.0 * last_units_;
+    if (last_ms_ < budget_ms) {
+      // Without a slope only trying tells.
+      wanted =
+          std::max(wanted, unit_ms_ > 0 ? last_units_ + (budget_ms - last_ms_) / unit_ms_ : twice);
+    }
+    return static_cast<int>(std::clamp(std::min(wanted, twice), double(least), double(most)));
   }
-  void record(int units, double ms) { unit_ms_ = ms / units; }
+  void record(int units, double ms) {
+    if (last_units_ > 0 && units != last_units_) {
+      unit_ms_ = (ms - last_ms_) / (units - last_units_);
+    }
+    last_units_ = units;
+    last_ms_ = std::max(ms, 1e-3);
+  }
 
  private:
-  double unit_ms_ = 0;
+  int last_units_ = 0;
+  double last_ms_ = 0;
+  double unit_ms_ = 0;  // between the last two sizes; not above 0 where it is not known
 };
 
 }  // namespace xgenmm

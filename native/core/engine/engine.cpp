@@ -19,6 +19,8 @@ namespace {
 // is aborted when its request is cancelled).
 constexpr double kSharedStepMs = 200;
 constexpr double kAloneStepMs = 1000;
+// How long new requests may be looked at between two steps.
+constexpr double kAdmissionMs = 20;
 // Of a prompt: where nothing was measured yet, or a position takes as long as a step may.
 constexpr int kLeastChunk = 1;
 
@@ -218,14 +220,16 @@ void Engine::with(std::vector<Job*> jobs, Work work) {
 }
 
 void Engine::admit() {
+  const Stopwatch stopwatch;
   for (Job& job : jobs_) {
     if (job.done) continue;
     with({&job}, [&](const std::vector<Job*>&) {
       if (model_ == nullptr) throw Error(ErrorCode::kDisposed, "the model is not loaded");
       if (job.text == nullptr) return;
-      if (job.text->sequence().stage() == Sequence::Stage::kNew) job.text->prepare(*model_);
-      if (job.text->sequence().stage() == Sequence::Stage::kWaiting)
-        job.text->sequence().take_slot(*model_);
+      const Sequence& sequence = job.text->sequence();
+      while (sequence.stage() == Sequence::Stage::kNew && stopwatch.ms() < kAdmissionMs)
+        job.text->prepare(*model_);
+      if (sequence.stage() == Sequence::Stage::kWaiting) job.text->sequence().take_slot(*model_);
     });
   }
 }

@@ -12,20 +12,30 @@ Sequence::~Sequence() {
 
 void Sequence::prepare(const Model& model, int keep) {
   const TextConfig& config = model.text_config();
-  std::vector<std::shared_ptr<const PromptImage>> images;
-  for (std::vector<float>& values : data_.images) {
-    images.push_back(std::make_shared<const PromptImage>(std::move(values), config.width));
+  if (images_.size() < data_.images.size()) {
+    // Hashing takes milliseconds.
+    std::vector<float>& values = data_.images[images_.size()];
+    images_.push_back(std::make_shared<const PromptImage>(std::move(values), config.width));
+    return;
   }
-  prompt_.emplace(data_.tokens, std::move(images), config.vocab_size);
+  check_length(model);
+  prompt_.emplace(data_.tokens, std::move(images_), config.vocab_size);
   data_ = PromptData{};
-  if (prompt_->length() > model.context_size()) {
-    throw Error(ErrorCode::kContextOverflow,
-                "the prompt takes " + std::to_string(prompt_->length()) +
-                    " positions, but the context holds " + std::to_string(model.context_size()) +
-                    ": shorten it, use fewer pictures or load with a larger contextSize");
-  }
   first_wanted_ = keep > 0 ? std::max(0, prompt_->length() - keep) : 0;
   stage_ = Stage::kWaiting;
+}
+
+void Sequence::check_length(const Model& model) const {
+  int64_t length = 0;
+  for (const int32_t token : data_.tokens) {
+    const size_t image = static_cast<size_t>(-(int64_t{token} + 1));
+    length += token < 0 && image < images_.size() ? images_[image]->rows : 1;
+  }
+  if (length <= model.context_size()) return;
+  throw Error(ErrorCode::kContextOverflow,
+              "the prompt takes " + std::to_string(length) + " positions, but the context holds " +
+                  std::to_string(model.context_size()) +
+                  ": shorten it, use fewer pictures or load with a larger contextSize");
 }
 
 void Sequence::take_slot(Model& model) {

@@ -20,8 +20,8 @@ class Sequence {
 
   Stage stage() const { return stage_; }
 
-  // kNew -> kWaiting: checks the data and makes it a prompt. keep: how many of the last positions'
-  // logits are wanted, 0 for all. Throws kInvalidArgument, kContextOverflow.
+  // kNew -> kWaiting, one picture a call: checks the data and makes it a prompt. keep: how many of
+  // the last positions' logits are wanted, 0 for all. Throws kInvalidArgument, kContextOverflow.
   void prepare(const Model& model, int keep);
   // kWaiting -> kPrefill if there is a slot.
   void take_slot(Model& model);
@@ -32,7 +32,7 @@ class Sequence {
   // kDecode: what follows.
   void push(int32_t token) { token_ = token; }
 
-  // Valid from prepare() on.
+  // Valid from kWaiting on.
   const Prompt& prompt() const { return *prompt_; }
   // The rest is valid from take_slot() on.
   int cached_tokens() const { return cached_tokens_; }
@@ -42,8 +42,12 @@ class Sequence {
   bool has_room(const Model& model) const { return slot_->length() < model.context_size(); }
 
  private:
+  // Of the prompt, before it is made.
+  void check_length(const Model& model) const;
+
   Stage stage_ = Stage::kNew;
   PromptData data_;
+  std::vector<std::shared_ptr<const PromptImage>> images_;  // those of data_ that are ready
   std::optional<Prompt> prompt_;
   int first_wanted_ = 0;  // from which position of the prompt on logits are wanted
   KvCache* cache_ = nullptr;

@@ -1,7 +1,10 @@
 #include "ggml/device.h"
 
 #include <algorithm>
+#include <future>
+#include <system_error>
 #include <thread>
+#include <vector>
 
 #include "base/error.h"
 
@@ -24,6 +27,27 @@ void silence_ggml() {
   static_cast<void>(once);
 }
 
+// ggml ends the process when it cannot start a thread, for example at the limit of a container.
+void check_threads(int count) {
+  std::promise<void> all_started;
+  const std::shared_future<void> release = all_started.get_future().share();
+  std::vector<std::thread> threads;
+  threads.reserve(static_cast<size_t>(count));
+  bool started = true;
+  try {
+    for (int i = 0; i < count; ++i) threads.emplace_back([release] { release.wait(); });
+  } catch (const std::system_error&) {
+    started = false;
+  }
+  all_started.set_value();
+  for (std::thread& thread : threads) thread.join();
+  if (!started) {
+    throw Error(ErrorCode::kDeviceUnavailable,
+                "expected to start " + std::to_string(count) +
+                    " threads, but the system allows fewer: use fewer `threads`");
+  }
+}
+
 int default_threads() {
   return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxDefaultThreads);
 }
@@ -33,6 +57,7 @@ int default_threads() {
 Device::Device(int threads) : threads_(threads > 0 ? threads : default_threads()) {
   silence_ggml();
   backend_.reset(ggml_backend_cpu_init());
+  check_threads(threads_ - 1);
   ggml_threadpool_params params = ggml_threadpool_params_default(threads_);
   params.poll = 0;  // between graphs the threads sleep
   pool_.reset(ggml_threadpool_new(&params));

@@ -84,6 +84,7 @@ void Sampler::ban_repeats(std::vector<float>& logits) const {
 int32_t Sampler::draw(const std::vector<float>& logits, int32_t best) {
   struct Candidate {
     int32_t id;
+    float logit;
     double weight;  // proportional to the probability, 1 for the likeliest
   };
   const double highest = logits[static_cast<size_t>(best)];
@@ -91,7 +92,7 @@ int32_t Sampler::draw(const std::vector<float>& logits, int32_t best) {
   for (size_t i = 0; i < logits.size(); ++i) {
     const double weight = std::exp((logits[i] - highest) / options_.temperature);
     if (std::isfinite(weight) && weight > 0)
-      candidates.push_back({static_cast<int32_t>(i), weight});
+      candidates.push_back({static_cast<int32_t>(i), logits[i], weight});
   }
   const auto keep_if = [&](auto keep) {
     candidates.erase(std::remove_if(candidates.begin(), candidates.end(),
@@ -99,7 +100,7 @@ int32_t Sampler::draw(const std::vector<float>& logits, int32_t best) {
                      candidates.end());
   };
   const auto likelier = [](const Candidate& a, const Candidate& b) {
-    return a.weight > b.weight || (a.weight == b.weight && a.id < b.id);
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
   };
   const size_t top_k = static_cast<size_t>(options_.top_k);
   if (top_k > 0 && top_k < candidates.size()) {
@@ -107,8 +108,8 @@ int32_t Sampler::draw(const std::vector<float>& logits, int32_t best) {
     std::vector<Candidate> sorted = candidates;
     const auto edge = sorted.begin() + static_cast<std::ptrdiff_t>(top_k - 1);
     std::nth_element(sorted.begin(), edge, sorted.end(), likelier);
-    const double least = edge->weight;
-    keep_if([&](const Candidate& candidate) { return candidate.weight >= least; });
+    const float least = edge->logit;
+    keep_if([&](const Candidate& candidate) { return candidate.logit >= least; });
   }
   const auto total_weight = [&] {
     double total = 0;
