@@ -106,7 +106,8 @@ TEST(sampler_says_when_nothing_is_left) {
     CHECK_EQ(ids, (std::vector<int32_t>{0, 1, 2, -1, -1}));
     options.logit_bias = {{0, -kInfinity}, {1, -kInfinity}, {2, -kInfinity}};
     CHECK_EQ(choices(options, {1, 9, 5}, 1), (std::vector<int32_t>{-1}));
-    CHECK_EQ(choices(options, {std::nanf(""), -kInfinity}, 1), (std::vector<int32_t>{-1}));
+    CHECK_EQ(choices(options, {std::nanf(""), -kInfinity, -kInfinity}, 1),
+             (std::vector<int32_t>{-1}));
     CHECK_EQ(choices(options, {kInfinity, 1, 2}, 1), (std::vector<int32_t>{-1}));
   }
 }
