@@ -1,4 +1,5 @@
-import { IMAGE_RULES, type ImageInput, type ImageOptions, remoteUrl, takeImage } from './image.js';
+import { IMAGE_RULES, type ImageInput, type ImageOptions, takeImage } from './image.js';
+import { remoteUrl } from './image-source.js';
 import type { NativeSegment } from './native.js';
 import { checkOptions, invalid } from './options.js';
 

@@ -9,8 +9,8 @@ import {
   type ImageOptions,
   isSharp,
   measureImage,
-  remoteUrl,
 } from './image.js';
+import { remoteUrl } from './image-source.js';
 import { invalid } from './options.js';
 
 /** A picture as the language model sees it: plain data, usable in any prompt of a model with the same weights. */

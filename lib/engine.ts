@@ -16,8 +16,6 @@ type EventOf<T extends NativeEvent['type']> = Extract<NativeEvent, { type: T }>;
 
 /** A request that the engine thread has not ended yet. */
 interface OpenRequest {
-  /** Memory that the engine's thread reads in place: nothing may collect it before the request has ended. */
-  lent: Uint8Array | undefined;
   receive(event: NativeEvent): void;
   reject(error: unknown): void;
 }
@@ -107,7 +105,7 @@ export class Engine {
   ): Promise<EventOf<'encoded'>> {
     const post = (request: number) => this.#live.encodeImage(request, pixels, width, height, mode);
     const receive = (event: NativeEvent) => event.type === 'progress' && onProgress?.(event.fraction);
-    return this.#request('encoded', post, signal, receive, pixels);
+    return this.#request('encoded', post, signal, receive);
   }
 
   /** `onProgress`: the fraction of the prompt that is read; neither it nor `onText` may throw. */
@@ -147,13 +145,12 @@ export class Engine {
     }
   }
 
-  /** Posts a request and waits for its `last` event; the ones before go to `onEvent`. `lent`: what the engine reads in place. */
+  /** Posts a request and waits for its `last` event; the ones before go to `onEvent`. */
   async #request<T extends NativeEvent['type']>(
     last: T,
     post: (request: number) => void,
     signal?: AbortSignal,
     onEvent?: (event: NativeEvent) => void,
-    lent?: Uint8Array,
   ): Promise<EventOf<T>> {
     signal?.throwIfAborted();
     const request = this.#nextRequest++;
@@ -168,7 +165,7 @@ export class Engine {
           else if (event.type === 'cancelled') reject(signal?.aborted ? signal.reason : disposed());
           else onEvent?.(event);
         };
-        this.#open.set(request, { lent, receive, reject });
+        this.#open.set(request, { receive, reject });
         release = onAbort(signal, cancel);
         translated(() => post(request));
       });

@@ -1,18 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import type { Sharp, SharpOptions } from 'sharp';
 import { type EncodedImage, isEncodedImage } from './encoded-image.js';
 import { XgenmmError } from './errors.js';
-import {
-  boolean,
-  check,
-  describe,
-  filePath,
-  invalid,
-  oneOf,
-  positiveInteger,
-  type Rules,
-  rule,
-} from './options.js';
+import { readBytes, remoteUrl } from './image-source.js';
+import { boolean, check, describe, invalid, oneOf, positiveInteger, type Rules, rule } from './options.js';
 
 /**
  * How a picture becomes tiles. `anyres`: the whole picture and two to four crops (3 to 5 tiles); `squash`: one tile, aspect ratio
@@ -153,17 +143,6 @@ export async function measureImage(
   return options.orient === false ? metadata : metadata.autoOrient;
 }
 
-/** The http(s) URL that a picture is to be fetched from; undefined for a picture that is here. Throws ERR_XGENMM_INVALID_ARGUMENT. */
-export function remoteUrl(image: unknown, name: string): URL | undefined {
-  if (!(image instanceof URL || typeof image === 'string') || !/^https?:/i.test(String(image)))
-    return undefined;
-  try {
-    return new URL(image);
-  } catch {
-    throw invalid(name, 'a well-formed URL', image);
-  }
-}
-
 async function decodeRaw(image: RawImage, options: ImageOptions): Promise<Pixels> {
   const { width, height, channels } = image;
   const data = new Uint8Array(image.data.buffer, image.data.byteOffset, image.data.byteLength);
@@ -206,42 +185,6 @@ async function openFile(image: Exclude<UnencodedImage, RawImage | Sharp>, signal
   }
   checkPixelCount(metadata.width, metadata.height, name);
   return { name, bytes, metadata };
-}
-
-async function readBytes(
-  image: string | URL | Uint8Array | ArrayBuffer | Blob,
-  signal: AbortSignal | undefined,
-) {
-  if (typeof image === 'string' || image instanceof URL) {
-    const location = String(image);
-    if (/^data:/i.test(location)) return { name: 'the data: URL', bytes: parseDataUrl(location) };
-    return readPicture(filePath(image, 'image'), signal);
-  }
-  const memory = image instanceof Blob ? await image.arrayBuffer() : image;
-  const bytes = memory instanceof Uint8Array ? memory : new Uint8Array(memory);
-  return { name: `the picture of ${bytes.length} bytes`, bytes };
-}
-
-async function readPicture(path: string, signal: AbortSignal | undefined) {
-  const bytes = await readFile(path, { signal }).catch((cause) => {
-    signal?.throwIfAborted();
-    throw new XgenmmError(
-      'ERR_XGENMM_FILE_NOT_FOUND',
-      `Expected a readable picture at ${path}, received ${cause.code ?? cause.message}`,
-      { cause },
-    );
-  });
-  return { name: path, bytes };
-}
-
-function parseDataUrl(url: string): Uint8Array {
-  const [, parameters, payload] = /^data:([^,]*),(.*)$/is.exec(url) ?? [];
-  try {
-    if (parameters === undefined || payload === undefined) throw new URIError('no comma');
-    return Buffer.from(decodeURIComponent(payload), /;\s*base64\s*$/i.test(parameters) ? 'base64' : 'utf8');
-  } catch {
-    throw invalid('image', 'a well-formed data: URL', url);
-  }
 }
 
 /** sharp is loaded with the first picture that needs it. */

@@ -140,7 +140,7 @@ export interface NativeEngine {
   countImageTokens(width: number, height: number, mode: NativeImageMode): number;
   /** Added tokens are left out; ill-formed bytes become U+FFFD. */
   detokenize(tokens: Int32Array): string;
-  /** `pixels`: RGB, row-major, `width * height * 3` bytes; read in place: neither changed nor transferred until the request has ended. */
+  /** `pixels`: RGB, row-major, `width * height * 3` bytes; read in place and kept from collection: neither changed nor transferred until the request has ended. */
   encodeImage(
     request: number,
     pixels: Uint8Array,

@@ -10,7 +10,8 @@ import {
 } from './encoded-image.js';
 import type { Engine } from './engine.js';
 import { XgenmmError } from './errors.js';
-import { type ImageInput, type ImageMode, type ImageOptions, remoteUrl } from './image.js';
+import type { ImageInput, ImageMode, ImageOptions } from './image.js';
+import { remoteUrl } from './image-source.js';
 import { countText, type Passage } from './passage.js';
 import type { Report } from './progress.js';
 

@@ -6,6 +6,7 @@ import { createModel } from '../../lib/load.js';
 import { toNativeOptions } from '../../lib/sampling.js';
 import { failure } from '../failure.js';
 import { modelFile } from '../files.js';
+import { TINY_ALONE } from '../load-options.js';
 import { expectNoUnhandledRejections } from '../unit/rejections.js';
 import { type GoldenCase, goldenCases } from './golden-case.js';
 import { RecordingAddon } from './recording-addon.js';
@@ -178,16 +179,7 @@ describe('a chat of two turns', () => {
     // The last token of an answer is never run, hence not cached.
     expect(second.usage.cachedTokens).toBe(first.usage.promptTokens + first.tokens.length - 1);
 
-    const engine = await Engine.load(loadAddon(), {
-      textPath: modelFile('tiny-f32'),
-      device: 'cpu',
-      threads: 1,
-      contextSize: 0,
-      maxSequences: 1,
-      kvType: 'auto',
-      tokenizerStyle: '',
-      slidingWindow: -1,
-    });
+    const engine = await Engine.load(loadAddon(), TINY_ALONE);
     const greedy = toNativeOptions({ maxTokens: 24, seed: 0 }, engine.info, 'the test');
     const fresh = await engine.generate(whole, greedy, () => {});
     expect(fresh).toMatchObject({ cachedTokens: 0, tokens: second.tokens, text: second.text });

@@ -3,7 +3,8 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { NativeEngine, NativeEvent, NativeModule } from '../../lib/native.js';
-import { modelFile, root } from '../files.js';
+import { root } from '../files.js';
+import { TINY_ALONE } from '../load-options.js';
 
 const addon = createRequire(import.meta.url)(join(root, 'build', 'Release', 'xgenmm.node')) as NativeModule;
 
@@ -14,17 +15,7 @@ class BareEngine {
   readonly native: NativeEngine;
 
   constructor() {
-    const options = {
-      textPath: modelFile('tiny-f32'),
-      device: 'cpu',
-      threads: 1,
-      contextSize: 0,
-      maxSequences: 1,
-      kvType: 'auto',
-      tokenizerStyle: '',
-      slidingWindow: -1,
-    } as const;
-    this.native = addon.createEngine(options, (event) => {
+    this.native = addon.createEngine(TINY_ALONE, (event) => {
       this.events.push(event);
       this.#target.dispatchEvent(new Event(`${event.type} ${event.request}`));
     });

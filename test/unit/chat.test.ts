@@ -1,35 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_SYSTEM } from '../../lib/chat-template.js';
 import { createModel } from '../../lib/load.js';
-import type { ChatOptions } from '../../lib/model.js';
-import type { NativeModelInfo } from '../../lib/native.js';
-import { ADDED, FakeAddon, nativeError, SLOW_PREFIX, tick } from './fake-addon.js';
+import { ADDED, FakeAddon, nativeError, tick } from './fake-addon.js';
+import { image, setUp, show } from './fake-chat.js';
 import { expectNoUnhandledRejections } from './rejections.js';
 
 expectNoUnhandledRejections();
-
-const picture = { data: new Uint8Array(3), width: 1, height: 1, channels: 3 } as const;
-const image = { image: picture };
-
-async function setUp({
-  answers = [],
-  info = {},
-  ...options
-}: ChatOptions & { answers?: string[]; info?: Partial<NativeModelInfo> } = {}) {
-  const addon = new FakeAddon(info);
-  addon.answers = answers;
-  const model = await createModel(addon, 'fake.gguf');
-  return { addon, model, chat: model.chat({ system: 'S', ...options }) };
-}
-
-/** A prompt as readable text: `_` for the lone first piece, `[k]` for picture k. */
-function show(tokens: Int32Array | undefined): string {
-  const names = new Map(Object.entries(ADDED).map(([name, id]) => [id, name]));
-  return Array.from(tokens ?? [], (token) => {
-    if (token === SLOW_PREFIX) return '_';
-    return token < 0 ? `[${-1 - token}]` : (names.get(token) ?? String.fromCodePoint(token));
-  }).join('');
-}
 
 describe('template', () => {
   test('first turn', async () => {
