@@ -241,6 +241,47 @@ export interface NativeSystemInfo {
   }[];
 }
 
+/** ggml's names of what tensors can be stored in here. */
+export type NativeTensorType = 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q6_K' | 'q5_K' | 'q4_K' | 'q4_0' | 'iq4_nl';
+
+/** Threads of their own that turn weights into another type, with the bytes that ggml's reference gives. */
+export interface NativeQuantizer {
+  /**
+   * Rows of `sourceLength` values -> rows of `rowLength` (filled up with zeros) in `type`, into `target`. Calls may overlap; they are
+   * worked on in their order.
+   *
+   * `source` and `target` are read and written in place and kept from collection: neither is touched, resized or transferred until the
+   * promise settles. `target` begins at an even byte, for `f32` at a multiple of four. `importance`: `rowLength` values (mean squares of
+   * what meets each column), copied; ignored by the types that do not search.
+   *
+   * Resolves with -1, or with the index (in `source`, in values) of the first value that is not finite or too large for `type`; `target`
+   * is then worthless. The bound is 65520, f16's, for all types but f32 and bf16: their blocks have f16 scales. Throws an `Error` with a
+   * `code` on wrong arguments.
+   */
+  quantize(
+    source: Uint8Array,
+    dtype: 'f32' | 'f16' | 'bf16',
+    sourceLength: number,
+    rowLength: number,
+    type: NativeTensorType,
+    target: Uint8Array,
+    importance: Float32Array | undefined,
+  ): Promise<number>;
+  /** Resolves when open calls have settled and the threads have ended. */
+  dispose(): Promise<void>;
+}
+
+/** Where things lie in a GGUF file, for copying it: all of it validated. */
+export interface NativeListing {
+  /** Byte range of each key-value pair (key, type and value as they are in the file), in the file's order. */
+  metadata: { key: string; begin: number; end: number }[];
+  /**
+   * In the file's order. `shape`: contiguous dimension first, as many dimensions as the file says. `type`: ggml's name (`'f16'`, `'q4_K'`).
+   * `position`: of the first byte in the file.
+   */
+  tensors: { name: string; shape: number[]; type: string; position: number; bytes: number }[];
+}
+
 /** What the addon exports. */
 export interface NativeModule extends NativeAddon {
   /**
@@ -248,7 +289,11 @@ export interface NativeModule extends NativeAddon {
    * 1024, 2048 and 4096, up to the model's own. Throws an `Error` with a `code`.
    */
   inspectFile(path: string, contextSize: number): NativeInspection;
+  /** Reads and checks the structure of any GGUF file. Throws an `Error` with a `code`, as `inspectFile` does. */
+  listFile(path: string): NativeListing;
+  /** `threads`: 0 for one for each processor. Throws an `Error` with a `code`. */
+  createQuantizer(threads: number): NativeQuantizer;
   systemInfo(): NativeSystemInfo;
-  /** Stops and joins the threads of all engines of this environment, which say nothing more. For the end of the process. */
+  /** Stops and joins the threads of all engines and quantizers of this environment, which say nothing more. For the end of the process. */
   stopAll(): void;
 }
