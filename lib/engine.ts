@@ -6,6 +6,7 @@ import type {
   NativeEvent,
   NativeGenerateOptions,
   NativeImageMode,
+  NativeImportance,
   NativeLoadOptions,
   NativeModelInfo,
   NativePrompt,
@@ -126,9 +127,21 @@ export class Engine {
     return generated;
   }
 
-  computeLogits(prompt: NativePrompt, last: number, signal?: AbortSignal): Promise<EventOf<'logits'>> {
-    const post = (request: number) => this.#live.computeLogits(request, prompt, last);
+  /** `last`: of how many of the last positions, 0 for all; `hidden`: whether what each layer gives there is wanted too, up to 1 GiB. */
+  computeLogits(
+    prompt: NativePrompt,
+    last: number,
+    hidden: boolean,
+    signal?: AbortSignal,
+  ): Promise<EventOf<'logits'>> {
+    const post = (request: number) => this.#live.computeLogits(request, prompt, last, hidden);
     return this.#request('logits', post, signal);
+  }
+
+  /** What has met each weight so far; throws ERR_XGENMM_INVALID_ARGUMENT unless loaded with `importance`. */
+  importance(): NativeImportance[] {
+    const native = this.#live;
+    return translated(() => native.importance());
   }
 
   dispose(): Promise<void> {

@@ -95,17 +95,34 @@ export async function createModel(
   return openModel(addon, parseLoad(source, options));
 }
 
+/**
+ * The engine that {@link loadModel} makes a model of (`new Model(engine, options.imageMode)`), for looking into it.
+ * `importance`: see {@link Engine.importance}.
+ * @internal
+ */
+export async function openEngine(
+  addon: NativeAddon,
+  source: ModelSource,
+  options: LoadOptions | undefined,
+  importance: boolean,
+): Promise<Engine> {
+  return loadEngine(addon, parseLoad(source, options, importance));
+}
+
 interface LoadRequest {
   native: NativeLoadOptions;
   options: LoadOptions;
 }
 
-async function openModel(addon: NativeAddon, { native, options }: LoadRequest): Promise<Model> {
-  const engine = await Engine.load(addon, native, options.onProgress, options.signal);
-  return new Model(engine, options.imageMode);
+async function openModel(addon: NativeAddon, request: LoadRequest): Promise<Model> {
+  return new Model(await loadEngine(addon, request), request.options.imageMode);
 }
 
-function parseLoad(source: ModelSource, options: LoadOptions | undefined): LoadRequest {
+function loadEngine(addon: NativeAddon, { native, options }: LoadRequest): Promise<Engine> {
+  return Engine.load(addon, native, options.onProgress, options.signal);
+}
+
+function parseLoad(source: ModelSource, options: LoadOptions | undefined, importance = false): LoadRequest {
   const checked = checkOptions(options, LOAD_RULES, 'loadModel()');
   const { device = 'auto' } = checked;
   if (device !== 'auto' && device !== 'cpu') {
@@ -123,6 +140,7 @@ function parseLoad(source: ModelSource, options: LoadOptions | undefined): LoadR
     kvType: checked.kvType ?? 'auto',
     tokenizerStyle: checked.tokenizerStyle ?? '',
     slidingWindow: checked.slidingWindow ?? -1,
+    importance,
   };
   return { native, options: checked };
 }

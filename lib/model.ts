@@ -237,6 +237,7 @@ export class Model implements AsyncDisposable {
       const { tokens, logits, vocabSize } = await this.#engine.computeLogits(
         joinPassages([prompt]),
         Math.min(last, this.info.contextSize),
+        false,
         signal,
       );
       return { tokens, logits, vocabSize };

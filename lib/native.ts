@@ -32,6 +32,8 @@ export interface NativeLoadOptions {
   tokenizerStyle: '' | 'slow' | 'fast';
   /** Keys a query sees, itself included; -1: what the file says; 0: no window. */
   slidingWindow: number;
+  /** Sum up what meets each weight: see {@link NativeEngine.importance}. */
+  importance: boolean;
 }
 
 export interface NativeGenerateOptions {
@@ -121,10 +123,28 @@ export type NativeEvent =
       topTokens: Int32Array;
       topLogprobs: Float32Array;
     }
-  | { request: number; type: 'logits'; tokens: Int32Array; logits: Float32Array; vocabSize: number }
+  | {
+      request: number;
+      type: 'logits';
+      tokens: Int32Array;
+      logits: Float32Array;
+      vocabSize: number;
+      /** Row-major `[layers + 1, rows, width]`: what enters the first layer, then what each layer gives; empty unless asked for. */
+      hidden: Float32Array;
+    }
   /** A load, encode or logits request was cancelled (a generate request ends with `generated`). */
   | { request: number; type: 'cancelled' }
   | { request: number; type: 'error'; code: ErrorCode; message: string };
+
+/** The inputs of a weight's matrix products, summed up. */
+export interface NativeImportance {
+  /** Of the weight's tensor. */
+  name: string;
+  /** For each column of the weight the sum of the squares of what it was multiplied with. */
+  sums: Float32Array;
+  /** Input rows that were summed up. */
+  count: number;
+}
 
 /**
  * One loaded model: an engine thread of its own. Every method throws an `Error` with a `code` on wrong arguments, and a request beyond
@@ -149,8 +169,15 @@ export interface NativeEngine {
     mode: NativeImageMode,
   ): void;
   generate(request: number, prompt: NativePrompt, options: NativeGenerateOptions): void;
-  /** Logits after each of the last `last` positions of the prompt (0: all). */
-  computeLogits(request: number, prompt: NativePrompt, last: number): void;
+  /**
+   * Logits after each of the last `last` positions of the prompt (0: all), and with `hidden` the residual stream at these positions,
+   * which fails with ERR_XGENMM_INVALID_ARGUMENT when it would take more than 1 GiB.
+   */
+  computeLogits(request: number, prompt: NativePrompt, last: number, hidden: boolean): void;
+  /**
+   * What has met each weight so far, by name; throws unless loaded with `importance`. Valid after `loaded`. Thread-safe and synchronous.
+   */
+  importance(): NativeImportance[];
   /** Asks; the request's last event says what came of it. Unknown numbers are ignored. */
   cancel(request: number): void;
   /** Ends every open request (`cancelled` or `error` with ERR_XGENMM_DISPOSED), joins the thread, frees the memory, then resolves. */

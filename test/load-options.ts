@@ -11,4 +11,5 @@ export const TINY_ALONE: NativeLoadOptions = {
   kvType: 'auto',
   tokenizerStyle: '',
   slidingWindow: -1,
+  importance: false,
 };

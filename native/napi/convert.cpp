@@ -156,6 +156,7 @@ struct BodyWriter {
     out["tokens"] = write_tokens(env, body.tokens);
     out["logits"] = write_floats(env, body.logits);
     out["vocabSize"] = body.vocab_size;
+    out["hidden"] = write_floats(env, body.hidden);
     return "logits";
   }
   const char* operator()(const event::Cancelled&) { return "cancelled"; }
@@ -180,6 +181,7 @@ LoadOptions read_load_options(const Napi::Value& value) {
   options.kv_type = text(object.Get("kvType"), "kvType");
   options.tokenizer_style = text(object.Get("tokenizerStyle"), "tokenizerStyle");
   options.sliding_window = read_int(object.Get("slidingWindow"), "slidingWindow", -1, 1 << 20);
+  options.importance = read_bool(object.Get("importance"), "importance");
   return options;
 }
 
@@ -264,8 +266,9 @@ GenerateRequest read_generate_request(const Napi::Value& prompt, const Napi::Val
   return request;
 }
 
-LogitsRequest read_logits_request(const Napi::Value& prompt, const Napi::Value& last) {
-  return {read_prompt(prompt), read_int(last, "last", 0, 1 << 20)};
+LogitsRequest read_logits_request(const Napi::CallbackInfo& info) {
+  return {read_prompt(info[1]), read_int(info[2], "last", 0, 1 << 20),
+          read_bool(info[3], "hidden")};
 }
 
 ImageMode read_image_mode(const Napi::Value& value) {
@@ -305,6 +308,19 @@ Napi::Int32Array write_tokens(Napi::Env env, const std::vector<int32_t>& tokens)
   Napi::Int32Array array = Napi::Int32Array::New(env, tokens.size());
   if (!tokens.empty()) std::memcpy(array.Data(), tokens.data(), tokens.size() * sizeof(int32_t));
   return array;
+}
+
+Napi::Array write_importance(Napi::Env env, const std::vector<ImportanceSums::Entry>& entries) {
+  Napi::Array list = Napi::Array::New(env, entries.size());
+  for (uint32_t i = 0; i < entries.size(); ++i) {
+    const Napi::HandleScope scope(env);
+    Napi::Object item = Napi::Object::New(env);
+    item["name"] = entries[i].name;
+    item["sums"] = write_floats(env, entries[i].sums);
+    item["count"] = static_cast<double>(entries[i].count);
+    list[i] = item;
+  }
+  return list;
 }
 
 const char* image_mode_name(ImageMode mode) {

@@ -29,6 +29,7 @@ Napi::Function EngineObject::define(Napi::Env env) {
                          InstanceMethod<&EngineObject::encode_image>("encodeImage"),
                          InstanceMethod<&EngineObject::generate>("generate"),
                          InstanceMethod<&EngineObject::compute_logits>("computeLogits"),
+                         InstanceMethod<&EngineObject::importance>("importance"),
                          InstanceMethod<&EngineObject::cancel>("cancel"),
                          InstanceMethod<&EngineObject::dispose>("dispose"),
                      });
@@ -182,8 +183,19 @@ Napi::Value EngineObject::generate(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineObject::compute_logits(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    submit(read_request_id(info[0]), read_logits_request(info[1], info[2]));
+    submit(read_request_id(info[0]), read_logits_request(info));
     return info.Env().Undefined();
+  });
+}
+
+Napi::Value EngineObject::importance(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const ImportanceSums* importance = model().importance();
+    if (importance == nullptr) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "expected an engine that was loaded with importance");
+    }
+    return write_importance(info.Env(), importance->entries());
   });
 }
 

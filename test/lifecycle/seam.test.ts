@@ -38,7 +38,9 @@ test('a number that is in use is refused, and what it stands for goes on', async
   await engine.until('loaded', 0);
   encode(1);
   expect(() => encode(1)).toThrow(refused);
-  expect(() => engine.native.computeLogits(1, { tokens: Int32Array.of(5), images: [] }, 1)).toThrow(refused);
+  expect(() => engine.native.computeLogits(1, { tokens: Int32Array.of(5), images: [] }, 1, false)).toThrow(
+    refused,
+  );
   encode(2);
   await Promise.all([engine.until('encoded', 1), engine.until('encoded', 2)]);
   // It is free again.

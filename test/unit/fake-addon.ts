@@ -4,6 +4,7 @@ import type {
   NativeEvent,
   NativeGenerateOptions,
   NativeImageMode,
+  NativeImportance,
   NativeLoadOptions,
   NativeModelInfo,
   NativePrompt,
@@ -27,6 +28,8 @@ export const SLOW_PREFIX = 29871;
 
 /** Rows that a tile becomes. */
 const TILE_TOKENS = 2;
+/** Of the language model. */
+const LAYERS = 2;
 
 export const INFO: NativeModelInfo = {
   variant: 'instruct-interleave',
@@ -70,12 +73,15 @@ export class FakeAddon implements NativeAddon {
   prompts: NativePrompt[] = [];
   generations: NativeGenerateOptions[] = [];
   disposals = 0;
+  /** What has met the weights of engines that were loaded with `importance`. */
+  importance: NativeImportance[] = [];
 
   constructor(readonly info: Partial<NativeModelInfo> = {}) {}
 
   createEngine(options: NativeLoadOptions, onEvent: (event: NativeEvent) => void): NativeEngine {
     this.loads.push(options);
-    return new FakeEngine(this, { ...INFO, ...this.info }, (event) => this.mute || onEvent(event));
+    const info = { ...INFO, ...this.info };
+    return new FakeEngine(this, info, options.importance, (event) => this.mute || onEvent(event));
   }
 }
 
@@ -91,6 +97,7 @@ class FakeEngine implements NativeEngine {
   constructor(
     readonly addon: FakeAddon,
     readonly info: NativeModelInfo,
+    readonly observed: boolean,
     readonly onEvent: (event: NativeEvent) => void,
   ) {
     this.#run(0, async () => {
@@ -215,7 +222,7 @@ class FakeEngine implements NativeEngine {
     });
   }
 
-  computeLogits(request: number, prompt: NativePrompt, last: number): void {
+  computeLogits(request: number, prompt: NativePrompt, last: number, hidden: boolean): void {
     this.addon.prompts.push(prompt);
     this.#run(request, async () => {
       await tick();
@@ -231,8 +238,14 @@ class FakeEngine implements NativeEngine {
         tokens,
         logits: new Float32Array(rows * vocabSize),
         vocabSize,
+        hidden: new Float32Array(hidden ? (LAYERS + 1) * rows * this.info.width : 0),
       });
     });
+  }
+
+  importance(): NativeImportance[] {
+    if (!this.observed) throw nativeError('ERR_XGENMM_INVALID_ARGUMENT', 'loaded without importance');
+    return this.addon.importance;
   }
 
   cancel(request: number): void {

@@ -21,6 +21,7 @@ describe('loading', () => {
         kvType: 'auto',
         tokenizerStyle: '',
         slidingWindow: -1,
+        importance: false,
       },
     ]);
     expect(model.info).toMatchObject({
@@ -59,6 +60,7 @@ describe('loading', () => {
       kvType: 'q8_0',
       tokenizerStyle: 'fast',
       slidingWindow: 0,
+      importance: false,
     });
     expect(fractions).toEqual([0.5, 1]);
     expect(model.info.imageMode).toBe('pad');

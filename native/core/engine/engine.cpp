@@ -272,6 +272,7 @@ void Engine::compute_text(const Scheduler::Step& step) {
     std::vector<Continuation> parts;
     int columns = 0;
     bool reads = false;
+    bool wants_hidden = false;
     for (const Job* job : live) {
       const Sequence& sequence = job->text->sequence();
       const int room =
@@ -279,17 +280,21 @@ void Engine::compute_text(const Scheduler::Step& step) {
       parts.push_back(sequence.next_part(room));
       columns += parts.back().count;
       reads = reads || sequence.stage() == Sequence::Stage::kPrefill;
+      wants_hidden = wants_hidden || job->text->wants_hidden();
     }
-    std::vector<float> logits;
-    if (!model_->text().forward(parts, logits)) return;
+    std::vector<float> logits, hidden;
+    if (!model_->text().forward(parts, logits, nullptr, wants_hidden ? &hidden : nullptr)) return;
     const double ms = stopwatch.ms();
     if (reads) pace.record(columns, ms);
-    const float* rows = logits.data();
+    const TextConfig& config = model_->text_config();
+    TextTask::Rows rows{logits.data(), wants_hidden ? hidden.data() : nullptr, 0};
     for (size_t i = 0; i < live.size(); ++i) {
       Job& job = *live[i];
-      const int outputs = parts[i].outputs;
-      if (!job.task().cancelled) job.done = job.text->accept(*model_, rows, outputs, ms);
-      rows += std::ptrdiff_t{outputs} * model_->text_config().vocab_size;
+      rows.count = parts[i].outputs;
+      if (!job.task().cancelled) job.done = job.text->accept(*model_, rows, ms);
+      rows.logits += std::ptrdiff_t{rows.count} * config.vocab_size;
+      if (wants_hidden)
+        rows.hidden += std::ptrdiff_t{rows.count} * (config.layers + 1) * config.width;
     }
   });
 }

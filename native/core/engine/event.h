@@ -54,6 +54,9 @@ struct Logits {
   std::vector<int32_t> tokens;  // one per position
   std::vector<float> logits;  // [rows, vocab_size]
   int vocab_size;
+  // [layers + 1, rows, width]: what enters the first layer, then what each layer gives; empty
+  // unless asked for.
+  std::vector<float> hidden;
 };
 struct Cancelled {};
 struct Failed {

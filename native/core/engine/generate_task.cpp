@@ -25,14 +25,13 @@ void GenerateTask::prepare(const Model& model) {
   TextTask::prepare(model);
 }
 
-bool GenerateTask::take_logits(const Model& model, const float* logits, int rows, double ms,
-                               bool reading) {
+bool GenerateTask::take_rows(const Model& model, const Rows& rows, double ms, bool reading) {
   (reading ? prefill_ms_ : generate_ms_) += ms;
-  if (rows == 0) return false;
+  if (rows.count == 0) return false;
   if (!detokenizer_) detokenizer_.emplace(model.tokenizer());
-  const Choice choice =
-      sampler_.sample({logits, logits + model.text_config().vocab_size}, model.stop_tokens());
-  if (choice.token < 0) check_finite({logits, logits + model.text_config().vocab_size});
+  const float* end = rows.logits + model.text_config().vocab_size;
+  const Choice choice = sampler_.sample({rows.logits, end}, model.stop_tokens());
+  if (choice.token < 0) check_finite({rows.logits, end});
   if (choice.token < 0 || model.stop_tokens().count(choice.token) != 0) {
     finish(FinishReason::kStop);
     return true;

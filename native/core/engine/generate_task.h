@@ -22,8 +22,7 @@ class GenerateTask : public TextTask {
   void finish_cancelled() override;
 
  protected:
-  bool take_logits(const Model& model, const float* logits, int rows, double ms,
-                   bool reading) override;
+  bool take_rows(const Model& model, const Rows& rows, double ms, bool reading) override;
 
  private:
   void show(const std::string& text);

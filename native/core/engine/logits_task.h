@@ -4,18 +4,31 @@
 
 namespace xgenmm {
 
-// A prompt -> the logits after its last positions.
+// A prompt -> the logits after its last positions, and the residual stream there if wanted.
 class LogitsTask : public TextTask {
  public:
   LogitsTask(RequestId id, LogitsRequest request, EventSink sink)
-      : TextTask(id, std::move(sink), std::move(request.prompt), request.last) {}
+      : TextTask(id, std::move(sink), std::move(request.prompt), request.last),
+        last_(request.last),
+        wants_hidden_(request.hidden) {}
+
+  // Also kInvalidArgument for more residual streams than kMaxHiddenBytes.
+  void prepare(const Model& model) override;
+  bool wants_hidden() const override { return wants_hidden_; }
 
  protected:
-  bool take_logits(const Model& model, const float* logits, int rows, double ms,
-                   bool reading) override;
+  bool take_rows(const Model& model, const Rows& rows, double ms, bool reading) override;
 
  private:
+  // All of them.
+  int wanted_rows() const;
+  void take_hidden(const TextConfig& config, const Rows& rows);
+
+  int last_;
+  bool wants_hidden_;
+  int taken_ = 0;  // rows
   std::vector<float> logits_;
+  std::vector<float> hidden_;  // [layers + 1, rows, width]
 };
 
 }  // namespace xgenmm

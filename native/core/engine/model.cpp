@@ -35,7 +35,7 @@ ggml_type choose_kv_type(const std::string& name, bool f32_weights) {
 }  // namespace
 
 Model::Model(const LoadOptions& options, const std::function<void(double)>& progress)
-    : device_(options.threads), embedding_cache_(kEmbeddingCacheBytes) {
+    : device_(options.threads, options.importance), embedding_cache_(kEmbeddingCacheBytes) {
   progress(0.0);
   auto text_file = std::make_shared<const GgufFile>(options.text_path);
   auto vision_file = options.vision_path.empty()

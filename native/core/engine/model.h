@@ -25,6 +25,7 @@ struct LoadOptions {
   std::string kv_type = "auto";  // f32, f16, q8_0; auto: f32 for an F32 file, else f16
   std::string tokenizer_style;  // slow, fast; empty: what the file says
   int sliding_window = -1;  // -1: what the file says; 0: none
+  bool importance = false;  // sum up what meets each weight
 };
 
 // Everything of a loaded model. The parts other than the tokenizer belong to the engine's thread.
@@ -37,6 +38,8 @@ class Model {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const TextConfig& text_config() const { return text_->config(); }
   int context_size() const { return context_size_; }
+  // nullptr unless asked for.
+  const ImportanceSums* importance() const { return device_.importance(); }
   ggml_type kv_type() const { return kv_type_; }
   const std::unordered_set<int32_t>& stop_tokens() const { return stop_tokens_; }
 

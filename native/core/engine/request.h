@@ -33,6 +33,7 @@ struct GenerateRequest {
 struct LogitsRequest {
   PromptData prompt;
   int last;  // how many of the last positions; 0: all
+  bool hidden = false;  // the residual stream there is wanted too
 };
 
 using Request = std::variant<EncodeRequest, GenerateRequest, LogitsRequest>;

@@ -17,19 +17,27 @@ class TextTask : public Task {
   // Throws what Sequence::prepare() throws.
   virtual void prepare(const Model& model) { sequence_.prepare(model, keep_); }
 
-  // Takes what the sequence's next part has given. logits: [rows, vocab_size]; ms: what the step
-  // took. True when the request has ended.
-  bool accept(const Model& model, const float* logits, int rows, double ms) {
+  // Whether the residual stream is wanted where logits are.
+  virtual bool wants_hidden() const { return false; }
+
+  // What a part of a step has given for the positions whose logits are wanted.
+  struct Rows {
+    const float* logits;  // [count, vocab_size]
+    const float* hidden;  // [count, layers + 1, width]; nullptr unless somebody wants it
+    int count;
+  };
+  // Takes what the sequence's next part has given. ms: what the step took. True when the request
+  // has ended.
+  bool accept(const Model& model, const Rows& rows, double ms) {
     const bool reading = sequence_.stage() == Sequence::Stage::kPrefill;
     sequence_.advance();
     if (reading) send(event::Progress{sequence_.prefilled()});
-    return take_logits(model, logits, rows, ms, reading);
+    return take_rows(model, rows, ms, reading);
   }
 
  protected:
   // reading: the rows follow positions of the prompt.
-  virtual bool take_logits(const Model& model, const float* logits, int rows, double ms,
-                           bool reading) = 0;
+  virtual bool take_rows(const Model& model, const Rows& rows, double ms, bool reading) = 0;
 
   Sequence sequence_;
 

@@ -54,7 +54,9 @@ int default_threads() {
 
 }  // namespace
 
-Device::Device(int threads) : threads_(threads > 0 ? threads : default_threads()) {
+Device::Device(int threads, bool importance)
+    : threads_(threads > 0 ? threads : default_threads()),
+      importance_(importance ? std::make_unique<ImportanceSums>() : nullptr) {
   silence_ggml();
   backend_.reset(ggml_backend_cpu_init());
   check_threads(threads_ - 1);

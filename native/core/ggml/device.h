@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,12 +14,16 @@ namespace xgenmm {
 // activations (they run one after another). Owned and used by one thread.
 class Device {
  public:
-  // threads: 0 for one per core that the process may use, at most 16.
-  explicit Device(int threads);
+  // threads: 0 for one per core that the process may use, at most 16. importance: whether to sum up
+  // what meets the weights.
+  explicit Device(int threads, bool importance = false);
 
   ggml_backend_t backend() const { return backend_.get(); }
   std::string name() const;
   int threads() const { return threads_; }
+  // For the graphs that run here; nullptr unless asked for.
+  ImportanceSums* importance() { return importance_.get(); }
+  const ImportanceSums* importance() const { return importance_.get(); }
 
   // Called between a graph's nodes from one of its threads; a graph stops early when it returns
   // true.
@@ -42,6 +47,7 @@ class Device {
 
  private:
   int threads_;
+  std::unique_ptr<ImportanceSums> importance_;
   std::function<bool()> abort_;
   ThreadpoolHandle pool_;
   BackendHandle backend_;

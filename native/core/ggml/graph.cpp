@@ -19,7 +19,8 @@ void gelu_rows(ggml_tensor* out, const ggml_tensor*, int thread, int threads, vo
 
 }  // namespace
 
-Graph::Graph(size_t nodes, bool invariant) : invariant_(invariant) {
+Graph::Graph(size_t nodes, ImportanceSums* importance, bool invariant)
+    : importance_(importance), invariant_(invariant) {
   const ggml_init_params params{
       ggml_tensor_overhead() * nodes + ggml_graph_overhead_custom(nodes, false), nullptr, true};
   context_.reset(ggml_init(params));
@@ -76,7 +77,11 @@ std::vector<float> Graph::read(const ggml_tensor* tensor) {
   return values;
 }
 
-ggml_tensor* Graph::linear(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias) const {
+ggml_tensor* Graph::linear(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias,
+                           ggml_tensor* mask) const {
+  // A reshaped weight is the patch kernel, which is never quantised.
+  if (importance_ != nullptr && weight->view_src == nullptr)
+    x = importance_->observe(context(), x, weight, mask);
   ggml_tensor* y = ggml_mul_mat(context(), weight, x);
   return bias == nullptr ? y : ggml_add_inplace(context(), y, bias);
 }

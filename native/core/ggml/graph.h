@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ggml/handles.h"
+#include "ggml/importance_sums.h"
 
 namespace xgenmm {
 
@@ -19,7 +20,8 @@ class Graph {
  public:
   // nodes: an upper bound of the operations (views included) that will be added.
   // invariant: results must not depend on how many columns are computed together (Device::compute).
-  explicit Graph(size_t nodes, bool invariant = false);
+  // importance: sums up the inputs of linear(); nullptr: nobody does.
+  Graph(size_t nodes, ImportanceSums* importance, bool invariant = false);
 
   ggml_context* context() const { return context_.get(); }
   ggml_cgraph* cgraph() const { return cgraph_; }
@@ -40,8 +42,11 @@ class Graph {
   void collect_taps(Taps* taps) const;
   static std::vector<float> read(const ggml_tensor* tensor);
 
-  // x: [in, columns…]; weight: [in, out]; bias may be nullptr.
-  ggml_tensor* linear(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias = nullptr) const;
+  // x: [in, columns…]; weight: [in, out]; bias may be nullptr. mask: what attention() is given,
+  // where the columns are keys. One node, one more with a bias, and one more where importance is
+  // summed up.
+  ggml_tensor* linear(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias = nullptr,
+                      ggml_tensor* mask = nullptr) const;
   ggml_tensor* layer_norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias,
                           float epsilon) const;
   ggml_tensor* rms_norm(ggml_tensor* x, ggml_tensor* weight, float epsilon) const;
@@ -63,6 +68,7 @@ class Graph {
   };
   ContextHandle context_;
   ggml_cgraph* cgraph_;
+  ImportanceSums* importance_;
   bool invariant_;
   std::vector<Input> inputs_;
   std::vector<std::pair<std::string, ggml_tensor*>> tapped_;

@@ -16,6 +16,22 @@ std::vector<TensorSpec> tensor_table(const TextConfig& config, const GgufFile& f
   return text_tensors(config, plain && file.find_tensor("output.weight") == nullptr, !plain);
 }
 
+// [width, columns] of each layer -> [columns, layers + 1, width], row-major.
+std::vector<float> interleave(const std::vector<ggml_tensor*>& layers) {
+  if (layers.empty()) return {};
+  const size_t width = static_cast<size_t>(layers.front()->ne[0]);
+  const size_t columns = static_cast<size_t>(layers.front()->ne[1]);
+  std::vector<float> result(columns * layers.size() * width);
+  for (size_t layer = 0; layer < layers.size(); ++layer) {
+    const std::vector<float> values = Graph::read(layers[layer]);
+    for (size_t i = 0; i < columns; ++i) {
+      std::copy_n(values.data() + i * width, width,
+                  result.data() + (i * layers.size() + layer) * width);
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 Phi3::Phi3(const TextConfig& config, std::shared_ptr<const GgufFile> file, Device& device)
@@ -45,20 +61,22 @@ void Phi3::reserve(const KvCache& cache) const {
   }
   const int outputs = std::min(kMaxOutputs, largest.spans.front().count) + cache.slots() - 1;
   largest.outputs.resize(static_cast<size_t>(outputs));
-  Graph graph(nodes(largest.spans.size()), true);
-  build(graph, largest, nullptr);
+  Graph graph(nodes(largest.spans.size()), device_.importance(), true);
+  build(graph, largest, nullptr, nullptr);
   device_.reserve(graph);
 }
 
-bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& logits,
-                   Taps* taps) const {
+bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& logits, Taps* taps,
+                   std::vector<float>* hidden) const {
   Batch batch = make_batch(parts);
   for (const Continuation& part : parts) part.slot->begin_write(part.count);
-  Graph graph(nodes(parts.size()), true);
-  ggml_tensor* out = build(graph, batch, taps);
+  Graph graph(nodes(parts.size()), device_.importance(), true);
+  std::vector<ggml_tensor*> layers;
+  ggml_tensor* out = build(graph, batch, taps, hidden == nullptr ? nullptr : &layers);
   if (!device_.compute(graph)) return false;
   if (taps != nullptr) graph.collect_taps(taps);
   logits = out == nullptr ? std::vector<float>() : Graph::read(out);
+  if (hidden != nullptr) *hidden = interleave(layers);
   for (const Continuation& part : parts) {
     std::vector<PromptPosition> positions;
     for (int i = 0; i < part.count; ++i) positions.push_back(part[i]);
@@ -153,7 +171,8 @@ ggml_tensor* Phi3::attention(Graph& graph, ggml_tensor* x, int layer, ggml_tenso
   return graph.linear(ggml_reshape_2d(context, y, config_.width, count), weights.output);
 }
 
-ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps) const {
+ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps,
+                         std::vector<ggml_tensor*>* hidden) const {
   ggml_context* context = graph.context();
   ggml_tensor* x =
       graph.input(GGML_TYPE_F32, {config_.width, batch.count}, batch.embeddings.data());
@@ -162,7 +181,17 @@ ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps) const {
     span.rows_input = graph.input(GGML_TYPE_I64, {span.count}, span.rows.data());
     span.mask_input = graph.input(GGML_TYPE_F16, {span.visible_rows, span.count}, span.mask.data());
   }
-  graph.tap("llm.0", x, taps);
+  ggml_tensor* wanted = nullptr;
+  if (!batch.outputs.empty()) {
+    wanted = graph.input(GGML_TYPE_I32, {static_cast<int64_t>(batch.outputs.size())},
+                         batch.outputs.data());
+  }
+  const auto keep = [&](int layer) {
+    graph.tap("llm." + std::to_string(layer), x, taps);
+    if (hidden != nullptr && wanted != nullptr)
+      hidden->push_back(graph.output(ggml_get_rows(context, x, wanted)));
+  };
+  keep(0);
   for (int i = 0; i < config_.layers; ++i) {
     const Phi3Layer& layer = layers_[static_cast<size_t>(i)];
     ggml_tensor* h = graph.rms_norm(x, layer.attn_norm, config_.rms_epsilon);
@@ -170,13 +199,11 @@ ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps) const {
     h = graph.rms_norm(x, layer.ffn_norm, config_.rms_epsilon);
     h = ggml_swiglu(context, graph.linear(h, layer.up));
     x = ggml_add(context, x, graph.linear(h, layer.down));
-    graph.tap("llm." + std::to_string(i + 1), x, taps);
+    keep(i + 1);
   }
   // Without outputs the last layer's keys and values are all that is wanted.
   graph.expand(x);
-  if (batch.outputs.empty()) return nullptr;
-  ggml_tensor* wanted = graph.input(GGML_TYPE_I32, {static_cast<int64_t>(batch.outputs.size())},
-                                    batch.outputs.data());
+  if (wanted == nullptr) return nullptr;
   x = graph.rms_norm(ggml_get_rows(context, x, wanted), output_norm_, config_.rms_epsilon);
   graph.tap("hidden", x, taps);
   return graph.output(graph.linear(x, output_, output_bias_));

@@ -48,9 +48,12 @@ class Phi3 {
 
   // Continues different slots in one graph and records the positions in them. logits: receives [sum
   // of outputs, vocab_size] in the order of the parts, each row the same to the last bit as if its
-  // part had run alone. False when it was aborted: the slots are as before.
+  // part had run alone. hidden: receives, unless it is nullptr, the residual stream of the same
+  // columns, [sum of outputs, layers + 1, width]: what enters the first layer, then what each layer
+  // gives. It is not in what reserve() reserves. False when it was aborted: the slots are as
+  // before.
   bool forward(const std::vector<Continuation>& parts, std::vector<float>& logits,
-               Taps* taps = nullptr) const;
+               Taps* taps = nullptr, std::vector<float>* hidden = nullptr) const;
 
  private:
   // One part as the graph sees it.
@@ -76,7 +79,10 @@ class Phi3 {
   void embed(const Continuation& part, int index, float* out) const;
   Batch make_batch(const std::vector<Continuation>& parts) const;
   size_t nodes(size_t spans) const { return (32 + 16 * spans) * layers_.size() + 64; }
-  ggml_tensor* build(Graph& graph, Batch& batch, const Taps* taps) const;
+  // -> the logits, nullptr without outputs. hidden: receives what each layer gives for the outputs
+  // unless it is nullptr, [width, outputs] each.
+  ggml_tensor* build(Graph& graph, Batch& batch, const Taps* taps,
+                     std::vector<ggml_tensor*>* hidden) const;
   ggml_tensor* attention(Graph& graph, ggml_tensor* x, int layer, ggml_tensor* positions,
                          const std::vector<Span>& spans) const;
 

@@ -35,10 +35,10 @@ ImageEncoder::ImageEncoder(const VisionConfig& config, std::shared_ptr<const Ggu
                                 config.resampler.latents, config.max_tiles);
   buffer_ = device.allocate(context_.get(), "the vision tower's state");
   // All layers look alike, so these are the largest steps.
-  Graph tower(Siglip::kBlockNodes * 3);
+  Graph tower(Siglip::kBlockNodes * 3, device.importance());
   tower_graph(tower, 0, config.max_tiles, 0, 2, nullptr, nullptr);
   device.reserve(tower);
-  Graph resampler(Resampler::kLayerNodes * 2);
+  Graph resampler(Resampler::kLayerNodes * 2, device.importance());
   const ggml_fp16_t any_mask{};
   resample_graph(resampler, 0, config.max_tiles, config.resampler.layers - 1, nullptr, &any_mask,
                  nullptr);
@@ -144,7 +144,7 @@ bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
   // Whole blocks over all tiles where the budget allows it, else some tiles of one block.
   const int tiles = std::min(units, tiles_ - tile_);
   const int blocks = tile_ == 0 && units >= tiles_ ? units / tiles_ : 1;
-  Graph graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2));
+  Graph graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2), device_.importance());
   const size_t tile_values = patches_.size() / static_cast<size_t>(tiles_);
   tower_graph(graph, tile_, tiles, block_, blocks,
               patches_.data() + tile_values * static_cast<size_t>(tile_), taps);
@@ -166,7 +166,7 @@ bool ImageEncoder::resample_step(double budget_ms, Taps* taps) {
   const size_t mask_values = mask_.size() / static_cast<size_t>(tiles_);
   const ggml_fp16_t* mask =
       mask_.empty() ? nullptr : mask_.data() + mask_values * static_cast<size_t>(tile_);
-  Graph graph(Resampler::kLayerNodes * 2);
+  Graph graph(Resampler::kLayerNodes * 2, device_.importance());
   const int32_t* sources =
       sources_.data() + static_cast<size_t>(tile_) * static_cast<size_t>(config_.tower.patches());
   ggml_tensor* tokens = resample_graph(graph, tile_, tiles, layer_, sources, mask, taps);

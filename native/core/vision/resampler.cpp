@@ -37,7 +37,8 @@ ggml_tensor* Resampler::attention(Graph& graph, ggml_tensor* media, ggml_tensor*
   const int64_t tiles = media->ne[2];
   ggml_tensor* q = graph.linear(latents, layer.query_weight);
   // The latents stand behind the media and are keys and values as well.
-  ggml_tensor* kv = graph.linear(ggml_concat(context, media, latents, 1), layer.key_value_weight);
+  ggml_tensor* kv =
+      graph.linear(ggml_concat(context, media, latents, 1), layer.key_value_weight, nullptr, mask);
   // x: [inner, tokens, tiles], possibly half of wider rows -> [head_dim, tokens, heads, tiles]
   const auto heads = [&](ggml_tensor* x, size_t offset) {
     ggml_tensor* y =
