@@ -35,23 +35,20 @@ Napi::Function EngineObject::define(Napi::Env env) {
                      });
 }
 
-EngineObject::EngineObject(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<EngineObject>(info), env_(info.Env()) {
+EngineObject::EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineObject>(info) {
   guarded(info.Env(), [&] {
     LoadOptions options = read_load_options(info[0]);
     if (!info[1].IsFunction())
       throw Error(ErrorCode::kInvalidArgument, "expected a function for onEvent");
     Value().DefineProperty(Napi::PropertyDescriptor::Value(kListener, info[1], napi_default));
-    pump_ = std::make_unique<EventPump>(
-        info.Env(),
+    pump_ = std::make_unique<Pump<Event>>(
+        info.Env(), "xgen-mm events",
         [this](Napi::Env env, std::vector<Event> events) { deliver(env, std::move(events)); });
     open_one();
     engine_ = std::make_unique<Engine>(std::move(options),
                                        [this](Event event) { pump_->push(std::move(event)); });
     // After the pump's own hook, hence run before it: the thread has ended when the pump goes.
-    napi_add_env_cleanup_hook(env_, at_exit, this);
-    live_engines_ = info.Env().GetInstanceData<AddonData>()->live_engines;
-    live_engines_->insert(this);
+    enlist(info.Env());
     return info.Env().Undefined();
   });
 }
@@ -60,18 +57,13 @@ EngineObject::~EngineObject() {
   shut_down();
 }
 
-void EngineObject::at_exit(void* self) {
-  static_cast<EngineObject*>(self)->shut_down();
-}
-
 void EngineObject::shut_down() {
   if (engine_ == nullptr) return;
   engine_->stop();
   engine_->join();
   engine_.reset();
   pump_.reset();
-  napi_remove_env_cleanup_hook(env_, at_exit, this);
-  live_engines_->erase(this);
+  leave();
 }
 
 const Model& EngineObject::model() const {

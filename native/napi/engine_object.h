@@ -8,23 +8,22 @@
 #include <set>
 #include <string>
 
-#include "addon_data.h"
 #include "engine/engine.h"
-#include "event_pump.h"
+#include "live_object.h"
+#include "pump.h"
 
 namespace xgenmm {
 
 // The JavaScript object `NativeEngine` of lib/native.ts. While a request is open it holds itself
 // and the process alive.
-class EngineObject : public Napi::ObjectWrap<EngineObject> {
+class EngineObject : public Napi::ObjectWrap<EngineObject>, public LiveObject {
  public:
   static Napi::Function define(Napi::Env env);
   // (options, onEvent)
   explicit EngineObject(const Napi::CallbackInfo& info);
   ~EngineObject() override;
 
-  // Stops and joins the thread; nothing comes from it afterwards.
-  void shut_down();
+  void shut_down() override;
 
  private:
   Napi::Value tokenize(const Napi::CallbackInfo& info);
@@ -42,11 +41,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   void open_one();
   void close_one();
   const Model& model() const;
-  static void at_exit(void* self);
 
-  napi_env env_;
-  LiveEngines live_engines_;
-  std::unique_ptr<EventPump> pump_;
+  std::unique_ptr<Pump<Event>> pump_;
   std::unique_ptr<Engine> engine_;
   int open_ = 0;
   std::set<RequestId> requests_;  // open ones, the load aside

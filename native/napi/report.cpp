@@ -99,6 +99,26 @@ Napi::Object write_group(Napi::Env env, const TensorGroup& group) {
   return out;
 }
 
+Napi::Object write_key(Napi::Env env, const KeyRange& range) {
+  Napi::Object out = Napi::Object::New(env);
+  out["key"] = range.key;
+  out["begin"] = static_cast<double>(range.begin);
+  out["end"] = static_cast<double>(range.end);
+  return out;
+}
+
+Napi::Object write_tensor(Napi::Env env, const TensorInfo& tensor, size_t position) {
+  Napi::Array shape = Napi::Array::New(env, tensor.dimensions);
+  for (uint32_t i = 0; i < tensor.dimensions; ++i) shape[i] = static_cast<double>(tensor.shape[i]);
+  Napi::Object out = Napi::Object::New(env);
+  out["name"] = tensor.name;
+  out["shape"] = shape;
+  out["type"] = ggml_type_name(tensor.type);
+  out["position"] = static_cast<double>(position);
+  out["bytes"] = static_cast<double>(tensor.size);
+  return out;
+}
+
 Napi::Object write_backend(Napi::Env env, const SystemInfo::Backend& backend) {
   Napi::Object features = Napi::Object::New(env);
   for (const auto& [name, value] : backend.features) features[name] = value;
@@ -136,6 +156,16 @@ Napi::Object write_inspection(Napi::Env env, const Inspection& inspection) {
   }
   out["tensors"] = write_list(env, inspection.tensors,
                               [&](const TensorGroup& group) { return write_group(env, group); });
+  return out;
+}
+
+Napi::Object write_listing(Napi::Env env, const GgufFile& file) {
+  Napi::Object out = Napi::Object::New(env);
+  out["metadata"] =
+      write_list(env, file.keys(), [&](const KeyRange& range) { return write_key(env, range); });
+  out["tensors"] = write_list(env, file.tensors(), [&](const TensorInfo& tensor) {
+    return write_tensor(env, tensor, file.position(tensor));
+  });
   return out;
 }
 

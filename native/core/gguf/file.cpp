@@ -107,6 +107,7 @@ GgufFile::GgufFile(const std::string& path) : path_(path), mapping_(path) {
 
 void GgufFile::read_values(Reader& reader, uint64_t count) {
   for (uint64_t i = 0; i < count; ++i) {
+    const size_t begin = reader.position();
     const std::string_view key = reader.string("a key");
     if (key.empty() || key.size() > kMaxKeyLength) fail("a key is empty or too long");
     Value value{reader.scalar<uint32_t>("a value's type"), 0, 1, nullptr};
@@ -132,6 +133,7 @@ void GgufFile::read_values(Reader& reader, uint64_t count) {
     }
     if (!values_.emplace(std::string(key), value).second)
       fail("key " + quoted(key) + " appears twice");
+    keys_.push_back({std::string(key), begin, reader.position()});
   }
 }
 
@@ -148,11 +150,12 @@ void GgufFile::read_tensors(Reader& reader, uint64_t count) {
     const std::string label = "tensor " + quoted(name);
     if (name.empty() || name.size() >= GGML_MAX_NAME)
       fail(label + " has no name or one that is too long");
-    TensorInfo tensor{std::string(name), GGML_TYPE_COUNT, {1, 1, 1, 1}, nullptr, 0};
+    TensorInfo tensor{std::string(name), GGML_TYPE_COUNT, {1, 1, 1, 1}, 0, nullptr, 0};
     const uint32_t dimensions = reader.scalar<uint32_t>("a tensor's shape");
     if (dimensions < 1 || dimensions > GGML_MAX_DIMS) {
       fail(label + " has " + std::to_string(dimensions) + " dimensions, expected 1 to 4");
     }
+    tensor.dimensions = dimensions;
     int64_t elements = 1;
     for (uint32_t d = 0; d < dimensions; ++d) {
       const uint64_t extent = reader.scalar<uint64_t>("a tensor's shape");

@@ -17,8 +17,16 @@ struct TensorInfo {
   std::string name;
   ggml_type type;
   int64_t shape[GGML_MAX_DIMS];  // ggml order, 1 beyond the tensor's own dimensions
+  uint32_t dimensions;  // that the file gives
   const uint8_t* data;
   size_t size;  // bytes
+};
+
+// Where a key-value pair lies in a file: key, type and value.
+struct KeyRange {
+  std::string key;
+  size_t begin;  // bytes from the file's start
+  size_t end;
 };
 
 // A GGUF file, mapped and validated: magic, version, counts, lengths, value types, alignment,
@@ -32,6 +40,8 @@ class GgufFile {
   // Bytes of the whole file.
   size_t size() const { return mapping_.size(); }
   bool has(const std::string& key) const { return values_.count(key) != 0; }
+  // In the file's order.
+  const std::vector<KeyRange>& keys() const { return keys_; }
 
   // Typed getters. A missing key or one of another type is kModelInvalid; with a fallback, only
   // another type is.
@@ -49,6 +59,10 @@ class GgufFile {
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   // nullptr when the file has no such tensor.
   const TensorInfo* find_tensor(const std::string& name) const;
+  // Of a tensor's first byte, from the file's start.
+  size_t position(const TensorInfo& tensor) const {
+    return static_cast<size_t>(tensor.data - mapping_.data());
+  }
 
   // kModelInvalid with "<path>: <what>".
   [[noreturn]] void fail(const std::string& what) const;
@@ -70,6 +84,7 @@ class GgufFile {
   std::string path_;
   FileMapping mapping_;
   std::unordered_map<std::string, Value> values_;
+  std::vector<KeyRange> keys_;
   std::vector<TensorInfo> tensors_;
   std::unordered_map<std::string, size_t> tensor_index_;
 };
