@@ -4,9 +4,11 @@ import { Command, CommanderError } from 'commander';
 import { XgenmmError } from '../errors.js';
 import { askCommand } from './ask.js';
 import { chatCommand } from './chat.js';
+import { compareCommand } from './compare.js';
 import { convertCommand } from './convert.js';
 import { doctorCommand } from './doctor.js';
 import { describeFailure } from './failure.js';
+import { imatrixCommand } from './imatrix.js';
 import { inspectCommand } from './inspect.js';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -18,6 +20,8 @@ const program = new Command('xgen-mm')
   .addCommand(chatCommand())
   .addCommand(inspectCommand())
   .addCommand(convertCommand())
+  .addCommand(imatrixCommand())
+  .addCommand(compareCommand())
   .addCommand(doctorCommand(version))
   .addHelpText(
     'after',
