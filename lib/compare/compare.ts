@@ -1,10 +1,11 @@
 import type { Engine } from '../engine.js';
 import { XgenmmError } from '../errors.js';
 import type { NativeImageMode, NativeModule, NativePrompt } from '../native.js';
+import type { RunOptions } from '../samples/sample-model.js';
 import { type Sample, type SampleFiles, Samples } from '../samples/samples.js';
 import { type CurvePoint, type Divergence, DivergenceTally } from './divergence.js';
 import { type EmbeddingError, EmbeddingTally } from './embedding-tally.js';
-import { type ModelFile, ModelPair, type PairOptions } from './model-pair.js';
+import { type ModelFile, ModelPair } from './model-pair.js';
 import { compareRows, indexOfNonFinite, logProbability, VectorError } from './statistics.js';
 
 /** How model b differs from model a, the reference. */
@@ -21,7 +22,7 @@ export interface Comparison {
   curves: { texts: CurvePoint[]; pictures: CurvePoint[] };
 }
 
-export interface CompareOptions extends SampleFiles, PairOptions {
+export interface CompareOptions extends SampleFiles, RunOptions {
   /** Told a sentence where something was left out. */
   onNote(note: string): void;
 }

@@ -1,9 +1,13 @@
 import { open } from 'node:fs/promises';
 import { type Engine, translated } from '../engine.js';
 import { XgenmmError } from '../errors.js';
-import { openEngine } from '../load.js';
-import type { NativeInspection, NativeModule } from '../native.js';
-import { CONTEXT_SIZE } from '../samples/samples.js';
+import type { NativeModule } from '../native.js';
+import {
+  inspectModel,
+  openSampleModel,
+  type RunOptions,
+  type TextInspection,
+} from '../samples/sample-model.js';
 
 /** Where the texts of all token ids are. */
 const TOKENS_KEY = 'tokenizer.ggml.tokens';
@@ -12,15 +16,6 @@ export interface ModelFile {
   path: string;
   /** Size of the file. */
   bytes: number;
-}
-
-/** How a pair is loaded. */
-export interface PairOptions {
-  /** 0: the engine's choice. */
-  threads?: number | undefined;
-  /** Told how much of which file is loaded, 0 to 1. */
-  onProgress(stage: string, fraction: number): void;
-  signal: AbortSignal;
 }
 
 /**
@@ -38,13 +33,13 @@ export class ModelPair {
    * Rejects with `signal.reason` or an XgenmmError: ERR_XGENMM_INVALID_ARGUMENT for models that cannot be compared, and what
    * `loadModel()` throws.
    */
-  static async open(addon: NativeModule, a: string, b: string, options: PairOptions): Promise<ModelPair> {
-    const [first, second] = [inspect(addon, a), inspect(addon, b)];
+  static async open(addon: NativeModule, a: string, b: string, options: RunOptions): Promise<ModelPair> {
+    const [first, second] = [inspectModel(addon, a), inspectModel(addon, b)];
     checkShapes(a, first, b, second);
     await checkVocabularies(addon, a, b);
-    const engineA = await load(addon, a, first, options);
+    const engineA = await openSampleModel(addon, a, first, options, false);
     try {
-      const engineB = await load(addon, b, second, options);
+      const engineB = await openSampleModel(addon, b, second, options, false);
       const files = {
         a: { path: a, bytes: first.fileBytes },
         b: { path: b, bytes: second.fileBytes },
@@ -61,21 +56,7 @@ export class ModelPair {
   }
 }
 
-type Inspection = NativeInspection & { text: NonNullable<NativeInspection['text']> };
-
-function inspect(addon: NativeModule, path: string): Inspection {
-  const inspection = translated(() => addon.inspectFile(path, 0));
-  const { text } = inspection;
-  if (text === undefined) {
-    throw new XgenmmError(
-      'ERR_XGENMM_MODEL_UNSUPPORTED',
-      `Expected a file with a language model, received ${path}, which holds just the vision part`,
-    );
-  }
-  return { ...inspection, text };
-}
-
-function checkShapes(a: string, first: Inspection, b: string, second: Inspection): void {
+function checkShapes(a: string, first: TextInspection, b: string, second: TextInspection): void {
   for (const [name, key] of [
     ['layers', 'layers'],
     ['values per position', 'width'],
@@ -112,20 +93,4 @@ function incomparable(expected: string, received: string): XgenmmError {
     'ERR_XGENMM_INVALID_ARGUMENT',
     `Expected ${expected}, received ${received}: files are compared that were made of the same checkpoint`,
   );
-}
-
-function load(
-  addon: NativeModule,
-  path: string,
-  { text }: Inspection,
-  { threads, onProgress, signal }: PairOptions,
-): Promise<Engine> {
-  const options = {
-    threads,
-    contextSize: Math.min(CONTEXT_SIZE, text.contextLength),
-    maxSequences: 1,
-    onProgress: (fraction: number) => onProgress(`Loading ${path}`, fraction),
-    signal,
-  };
-  return openEngine(addon, path, options, false);
 }

@@ -4,7 +4,7 @@ import { linearTicks, logarithmicRange, logarithmicTicks, type Tick } from './ti
 
 /** A comparison as a picture: two panels, one above the other. The background is part of it, so that it looks the same on a dark page. */
 export function plotComparison({ files, curves, layers }: Comparison): string {
-  const title = `${escape(baseName(files.b.path))} against ${escape(baseName(files.a.path))}`;
+  const title = `${xmlText(baseName(files.b.path))} against ${xmlText(baseName(files.a.path))}`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="system-ui, sans-serif" font-size="12" fill="${INK}">`,
     `<title>${title}</title>`,
@@ -152,7 +152,7 @@ function baseName(path: string): string {
 }
 
 /** Text for XML; what XML cannot hold becomes a replacement character. */
-function escape(text: string): string {
+function xmlText(text: string): string {
   return text
     .replace(/[^\P{Control}\t\n]|\p{Surrogate}|[\ufffe\uffff]/gu, '\ufffd')
     .replaceAll('&', '&amp;')

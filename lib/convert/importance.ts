@@ -1,20 +1,14 @@
 import { basename } from 'node:path';
 import type { Engine } from '../engine.js';
-import { XgenmmError } from '../errors.js';
-import { openEngine } from '../load.js';
 import type { NativeImageMode, NativeModule } from '../native.js';
-import { CONTEXT_SIZE, PASSAGE_LENGTH, type Sample, type SampleFiles, Samples } from '../samples/samples.js';
+import { inspectModel, openSampleModel, type RunOptions } from '../samples/sample-model.js';
+import { PASSAGE_LENGTH, type Sample, type SampleFiles, Samples } from '../samples/samples.js';
 import { writeImportance } from './importance-file.js';
 import { OutputFile } from './output-file.js';
 
-export interface CollectOptions extends SampleFiles {
-  /** undefined: the engine's choice. */
-  threads?: number | undefined;
-  /** Told how far which stage is, 0 to 1. */
-  onProgress(stage: string, fraction: number): void;
+export interface CollectOptions extends SampleFiles, RunOptions {
   /** Told a sentence where something was left out. */
   onNote(note: string): void;
-  signal: AbortSignal;
 }
 
 /**
@@ -26,20 +20,15 @@ export async function collectImportance(
   addon: NativeModule,
   path: string,
   output: string,
-  { text, images, threads, onProgress, onNote, signal }: CollectOptions,
+  { text, images, onNote, ...options }: CollectOptions,
 ): Promise<void> {
+  const { onProgress, signal } = options;
   const samples = await Samples.open({ text, images });
+  const inspection = inspectModel(addon, path);
   // First of all, so that hours of work are not lost for a folder that cannot be written to.
   const file = await OutputFile.create(output);
   try {
-    const options = {
-      threads,
-      contextSize: CONTEXT_SIZE,
-      maxSequences: 1,
-      onProgress: (fraction: number) => onProgress('Loading the model', fraction),
-      signal,
-    };
-    const engine = await openEngine(addon, path, options, true);
+    const engine = await openSampleModel(addon, path, inspection, options, true);
     try {
       let chunkCount = 0;
       for await (const sample of samples.for([{ engine, path }], onNote).read(engine, signal)) {
