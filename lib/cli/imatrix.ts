@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { loadAddon } from '../addon.js';
-import { collectImportance } from '../convert/importance.js';
 import { filePath } from '../options.js';
+import { collectImportance } from '../samples/collect-importance.js';
 import { Interruption } from './interruption.js';
 import { addSampleFlags, type SampleFlags } from './sample-flags.js';
 import { StageBar } from './stage-bar.js';

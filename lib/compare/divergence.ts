@@ -1,7 +1,7 @@
 import { type Agreement, quantile } from './statistics.js';
 
 /** Points of a curve at most. */
-const MAX_POINTS = 120;
+const MAX_POINTS = 64;
 
 /** How far the next-token distributions of two models are apart. */
 export interface Divergence {

@@ -38,7 +38,9 @@ function divergencePanel(curves: Comparison['curves']): string[] {
     { name: 'pictures and what follows them', colour: PICTURES, points: curves.pictures },
   ].filter(({ points }) => points.length > 0);
   const all = series.flatMap(({ points }) => points);
-  const { low, high } = logarithmicRange(all.flatMap(({ low, median, high }) => [low, median, high]));
+  const values = all.flatMap(({ low, median, high }) => [low, median, high]);
+  const { low, high } = logarithmicRange(values);
+  const isCut = values.some((value) => value < low);
   const end = Math.max(1, ...all.map(({ position }) => position));
   const x = (position: number) => LEFT + (PANEL_WIDTH * position) / end;
   // What lies below the axis, exact agreement too, is drawn on it.
@@ -49,14 +51,17 @@ function divergencePanel(curves: Comparison['curves']): string[] {
   return [
     ...panel({
       top: DIVERGENCE_TOP,
-      title:
-        'KL divergence of next-token distributions over positions: median, and the band from 10 % to 90 %',
+      title: 'Divergence of next-token distributions over positions (line: median, band: 10 % to 90 %)',
       xLabel: 'position in the passage (tokens and rows of pictures)',
       yLabel: 'KL divergence (nats)',
       xTicks: linearTicks(0, end).flatMap((tick) =>
         tick.value > end ? [] : [{ ...tick, at: x(tick.value) }],
       ),
-      yTicks: logarithmicTicks(low, high).map((tick) => ({ ...tick, at: y(tick.value) })),
+      yTicks: logarithmicTicks(low, high).map(({ value, label }, i) => ({
+        value,
+        label: i === 0 && isCut ? `≤ ${label}` : label,
+        at: y(value),
+      })),
     }),
     ...series.flatMap(({ name, colour, points }, i) => [
       band(points, colour, x, y),
@@ -86,6 +91,7 @@ function layerPanel(layers: number[]): string[] {
   const ticks = linearTicks(0, Math.max(...percent) || 1);
   const end = (ticks.at(-1) as Tick).value;
   const step = PANEL_WIDTH / layers.length;
+  const width = Math.min(0.7 * step, 40);
   const x = (layer: number) => LEFT + (layer + 0.5) * step;
   const y = (value: number) => LAYERS_TOP + PANEL_HEIGHT * (1 - value / end);
   const stride = Math.ceil(layers.length / 34);
@@ -100,7 +106,7 @@ function layerPanel(layers: number[]): string[] {
     }),
     ...percent.map((error, i) => {
       const height = LAYERS_TOP + PANEL_HEIGHT - y(error);
-      return `<rect x="${coordinate(x(i) - 0.35 * step)}" y="${coordinate(y(error))}" width="${coordinate(0.7 * step)}" height="${coordinate(height)}" fill="${TEXTS}"/>`;
+      return `<rect x="${coordinate(x(i) - width / 2)}" y="${coordinate(y(error))}" width="${coordinate(width)}" height="${coordinate(height)}" fill="${TEXTS}"/>`;
     }),
   ];
 }

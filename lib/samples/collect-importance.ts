@@ -1,10 +1,10 @@
 import { basename } from 'node:path';
+import { writeImportance } from '../convert/importance-file.js';
+import { OutputFile } from '../convert/output-file.js';
 import type { Engine } from '../engine.js';
 import type { NativeImageMode, NativeModule } from '../native.js';
-import { inspectModel, openSampleModel, type RunOptions } from '../samples/sample-model.js';
-import { PASSAGE_LENGTH, type Sample, type SampleFiles, Samples } from '../samples/samples.js';
-import { writeImportance } from './importance-file.js';
-import { OutputFile } from './output-file.js';
+import { inspectModel, openSampleModel, type RunOptions } from './sample-model.js';
+import { PASSAGE_LENGTH, type Sample, type SampleFiles, Samples } from './samples.js';
 
 export interface CollectOptions extends SampleFiles, RunOptions {
   /** Told a sentence where something was left out. */
