@@ -1,5 +1,5 @@
 // Builds and runs the C++ tests: plain in build/, or `--sanitize address|thread` in a folder of its own;
-// `--filter <name>` runs only those whose name contains it.
+// `--filter <name>` runs only those whose name contains it, or one of several.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -11,7 +11,7 @@ import { makeFixtures } from './fixtures.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values } = parseArgs({
-  options: { sanitize: { type: 'string', default: '' }, filter: { type: 'string' } },
+  options: { sanitize: { type: 'string', default: '' }, filter: { type: 'string', multiple: true } },
 });
 const directory = values.sanitize ? `build-${values.sanitize}` : 'build';
 const folder = join(root, directory);
@@ -26,6 +26,6 @@ if (binary === undefined) throw new Error(`no native-tests in ${folder}`);
 const [command, ...args] =
   values.filter === undefined
     ? ['ctest', '--test-dir', folder, '--output-on-failure', '-C', 'Release']
-    : [binary, values.filter];
+    : [binary, ...values.filter];
 const { status } = spawnSync(command, args, { stdio: 'inherit' });
 process.exit(status ?? 1);

@@ -4,12 +4,18 @@
 
 #include "harness.h"
 
-// Runs every test whose name contains the first argument, or all.
+// Whether a test's name contains one of the arguments, if there are any.
+static bool is_chosen(const char* name, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (std::strstr(name, argv[i]) != nullptr) return true;
+  }
+  return argc == 1;
+}
+
 int main(int argc, char** argv) {
-  const char* filter = argc > 1 ? argv[1] : "";
   int passed = 0, failed = 0;
   for (const xgenmm::test::Test& test : xgenmm::test::all_tests()) {
-    if (std::strstr(test.name, filter) == nullptr) continue;
+    if (!is_chosen(test.name, argc, argv)) continue;
     try {
       test.body();
       ++passed;
