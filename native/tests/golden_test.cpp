@@ -180,13 +180,14 @@ class GoldenCase {
     const int vocab = model_.text_config().vocab_size;
     const int width = model_.text_config().width;
     KvSlot& slot = fresh_slot();
-    std::vector<float> logits;
+    std::vector<float> logits, streams;
     Taps taps;
     while (slot.length() < prompt_->length()) {
       const int count = std::min(Phi3::kMaxOutputs, prompt_->length() - slot.length());
-      std::vector<float> rows;
-      CHECK(model_.text().forward({{&slot, &*prompt_, -1, count, count}}, rows, &taps));
+      std::vector<float> rows, more;
+      CHECK(model_.text().forward({{&slot, &*prompt_, -1, count, count}}, rows, &taps, &more));
       logits.insert(logits.end(), rows.begin(), rows.end());
+      streams.insert(streams.end(), more.begin(), more.end());
     }
     const auto tail = [](const std::vector<float>& values, size_t count) {
       return std::vector<float>(values.end() - static_cast<std::ptrdiff_t>(count), values.end());
@@ -216,9 +217,16 @@ class GoldenCase {
       CHECK_EQ(argmax({row, row + vocab}), best[i]);
     }
     if (!has("debug.llm.0") || tolerance_.hidden == kUnchecked) return;
-    for (int i = 0; i <= model_.text_config().layers; ++i) {
-      const std::string name = "llm." + std::to_string(i);
-      CHECK_NEAR(largest_difference(taps.at(name), floats("debug." + name)), 0, tolerance_.hidden);
+    const int layers = model_.text_config().layers + 1;
+    CHECK_EQ(streams.size(), static_cast<size_t>(prompt_->length() * layers * width));
+    for (int i = 0; i < layers; ++i) {
+      std::vector<float> layer;
+      for (int position = 0; position < prompt_->length(); ++position) {
+        const auto row = streams.begin() + std::ptrdiff_t{position * layers + i} * width;
+        layer.insert(layer.end(), row, row + width);
+      }
+      CHECK_NEAR(largest_difference(layer, floats("debug.llm." + std::to_string(i))), 0,
+                 tolerance_.hidden);
     }
     CHECK_EQ(taps.at("hidden").size(),
              static_cast<size_t>(prompt_->length()) * static_cast<size_t>(width));

@@ -186,12 +186,11 @@ ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps,
     wanted = graph.input(GGML_TYPE_I32, {static_cast<int64_t>(batch.outputs.size())},
                          batch.outputs.data());
   }
-  const auto keep = [&](int layer) {
-    graph.tap("llm." + std::to_string(layer), x, taps);
+  const auto keep = [&] {
     if (hidden != nullptr && wanted != nullptr)
       hidden->push_back(graph.output(ggml_get_rows(context, x, wanted)));
   };
-  keep(0);
+  keep();
   for (int i = 0; i < config_.layers; ++i) {
     const Phi3Layer& layer = layers_[static_cast<size_t>(i)];
     ggml_tensor* h = graph.rms_norm(x, layer.attn_norm, config_.rms_epsilon);
@@ -199,7 +198,7 @@ ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps,
     h = graph.rms_norm(x, layer.ffn_norm, config_.rms_epsilon);
     h = ggml_swiglu(context, graph.linear(h, layer.up));
     x = ggml_add(context, x, graph.linear(h, layer.down));
-    keep(i + 1);
+    keep();
   }
   // Without outputs the last layer's keys and values are all that is wanted.
   graph.expand(x);
