@@ -11,20 +11,19 @@ export interface Agreement {
  * logarithm of, so nothing overflows and nothing is lost where a probability is tiny. Rows of equal values give exactly 0.
  */
 export function compareRows(a: Float32Array, b: Float32Array): Agreement {
-  const [topA, topB] = [indexOfMaximum(a), indexOfMaximum(b)];
-  const [normA, normB] = [logSumExp(a, a[topA] as number), logSumExp(b, b[topB] as number)];
+  const [first, second] = [softmaxOf(a), softmaxOf(b)];
   let divergence = 0;
   for (let i = 0; i < a.length; i++) {
-    const logA = (a[i] as number) - normA;
-    divergence += Math.exp(logA) * (logA - ((b[i] as number) - normB));
+    const logA = logOf(a, i, first);
+    divergence += Math.exp(logA) * (logA - logOf(b, i, second));
   }
   // It cannot be negative; rounding can make it so.
-  return { divergence: Math.max(divergence, 0), sameTop: topA === topB };
+  return { divergence: Math.max(divergence, 0), sameTop: first.top === second.top };
 }
 
 /** The natural logarithm of what `row` gives `token` after softmax. */
 export function logProbability(row: Float32Array, token: number): number {
-  return (row[token] as number) - logSumExp(row, row[indexOfMaximum(row)] as number);
+  return logOf(row, token, softmaxOf(row));
 }
 
 /** Index of the first value of `values` that is NaN or infinite; -1: none. */
@@ -35,16 +34,27 @@ export function indexOfNonFinite(values: Float32Array): number {
   return Number.isFinite(sum) ? -1 : values.findIndex((value) => !Number.isFinite(value));
 }
 
-function indexOfMaximum(row: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < row.length; i++) if ((row[i] as number) > (row[best] as number)) best = i;
-  return best;
+/** What a row's logits become probabilities with. */
+interface Softmax {
+  /** Index of the largest logit. */
+  top: number;
+  maximum: number;
+  /** Of the sum of e^(logit - maximum). */
+  logSum: number;
 }
 
-function logSumExp(row: Float32Array, maximum: number): number {
+function softmaxOf(row: Float32Array): Softmax {
+  let top = 0;
+  for (let i = 1; i < row.length; i++) if ((row[i] as number) > (row[top] as number)) top = i;
+  const maximum = row[top] as number;
   let sum = 0;
   for (let i = 0; i < row.length; i++) sum += Math.exp((row[i] as number) - maximum);
-  return maximum + Math.log(sum);
+  return { top, maximum, logSum: Math.log(sum) };
+}
+
+function logOf(row: Float32Array, i: number, { maximum, logSum }: Softmax): number {
+  // The maximum first: next to a large one the sum would be lost.
+  return (row[i] as number) - maximum - logSum;
 }
 
 /**

@@ -26,17 +26,19 @@ export function logarithmicRange(values: readonly number[]): { low: number; high
   if (exponents.length === 0) return { low: 1e-8, high: 1 };
   const high = Math.ceil(Math.max(...exponents));
   const low = Math.max(high - MAX_DECADES, Math.min(high - 1, Math.floor(Math.min(...exponents))));
-  return { low: 10 ** low, high: 10 ** high };
+  return { low: powerOfTen(low), high: powerOfTen(high) };
 }
 
 /** The powers of ten between two of them. */
 export function logarithmicTicks(low: number, high: number): Tick[] {
   const [first, last] = [Math.round(Math.log10(low)), Math.round(Math.log10(high))];
   return Array.from({ length: last - first + 1 }, (_, i) => {
-    const exponent = first + i;
-    return {
-      value: 10 ** exponent,
-      label: exponent >= -2 && exponent <= 2 ? `${10 ** exponent}` : `1e${exponent}`,
-    };
+    const value = powerOfTen(first + i);
+    return { value, label: value >= 0.01 && value <= 100 ? `${value}` : `1e${first + i}` };
   });
+}
+
+/** Correctly rounded, which `**` is not. */
+function powerOfTen(exponent: number): number {
+  return Number(`1e${exponent}`);
 }
