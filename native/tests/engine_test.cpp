@@ -6,6 +6,7 @@
 #include <cmath>
 #include <random>
 
+#include "engine/logits_task.h"
 #include "harness.h"
 #include "listener.h"
 
@@ -73,6 +74,62 @@ TEST(engine_logits_are_the_same_in_all_ways) {
   }
 }
 
+TEST(engine_hidden_states_are_the_same_in_all_ways) {
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < 200; ++i) tokens.push_back((i * 31) % 600);
+  std::vector<float> all, logits;
+  size_t row = 0, layers = 0;
+  {
+    Listener listener;
+    Engine engine(tiny(), listener.sink());
+    engine.submit(1, LogitsRequest{{tokens, {}}, 0, true});
+    engine.submit(2, LogitsRequest{{tokens, {}}, 0, false});
+    auto both = std::get<event::Logits>(listener.wait(1).body);
+    const auto plain = std::get<event::Logits>(listener.wait(2).body);
+    CHECK(plain.hidden.empty());
+    CHECK(both.logits == plain.logits);
+    row = static_cast<size_t>(engine.model()->text_config().width);
+    layers = static_cast<size_t>(engine.model()->text_config().layers) + 1;
+    all = std::move(both.hidden);
+    logits = std::move(both.logits);
+  }
+  CHECK_EQ(all.size(), layers * 200 * row);
+  CHECK(std::all_of(all.begin(), all.end(), [](float value) { return std::isfinite(value); }));
+  // Beside answers, pictures and others of its kind, over warm slots.
+  Listener listener;
+  Engine engine(tiny(4), listener.sink());
+  const std::vector<int> lasts = {1, 2, 64, 65, 199, 200, 500, 0};
+  engine.submit(1, generate({5, 6, 7}, 200));
+  engine.submit(2, generate({300, 20}, 200));
+  engine.submit(3, EncodeRequest{picture(100, 60), ImageMode::kAnyres});
+  for (const int last : lasts)
+    engine.submit(static_cast<RequestId>(10 + last), LogitsRequest{{tokens, {}}, last, true});
+  for (const int last : lasts) {
+    const size_t rows = last == 0 ? 200 : static_cast<size_t>(std::min(last, 200));
+    const auto some =
+        std::get<event::Logits>(listener.wait(static_cast<RequestId>(10 + last)).body);
+    CHECK(std::equal(some.logits.begin(), some.logits.end(),
+                     logits.end() - static_cast<std::ptrdiff_t>(rows * 615)));
+    CHECK_EQ(some.hidden.size(), layers * rows * row);
+    for (size_t layer = 0; layer < layers; ++layer) {
+      const auto actual = some.hidden.begin() + static_cast<std::ptrdiff_t>(layer * rows * row);
+      const auto end = all.begin() + static_cast<std::ptrdiff_t>((layer + 1) * 200 * row);
+      CHECK(std::equal(end - static_cast<std::ptrdiff_t>(rows * row), end, actual));
+    }
+  }
+}
+
+TEST(engine_refuses_more_hidden_states_than_it_gives_out) {
+  TextConfig config{};
+  config.width = 3072;
+  config.layers = 32;
+  LogitsTask::check_hidden(config, 2647);
+  CHECK_THROWS(ErrorCode::kInvalidArgument, LogitsTask::check_hidden(config, 2648));
+  config.layers = 512;
+  config.width = 1 << 20;
+  CHECK_THROWS(ErrorCode::kInvalidArgument, LogitsTask::check_hidden(config, 1));
+}
+
 TEST(engine_cancels_at_every_stage) {
   Listener listener;
   Engine engine(tiny(1), listener.sink());
@@ -105,6 +162,8 @@ TEST(engine_stops_at_any_time) {
       for (RequestId id = 1; id <= requests; ++id) {
         if (id % 3 == 0) {
           engine.submit(id, EncodeRequest{picture(90, 200), ImageMode::kAnyres});
+        } else if (id == 4) {
+          engine.submit(id, LogitsRequest{{std::vector<int32_t>(300, 8), {}}, 0, true});
         } else {
           engine.submit(id, generate({static_cast<int32_t>(id), 9}, 400));
         }

@@ -19,6 +19,50 @@ TEST(phi3_chunking_changes_nothing) {
   for (const auto& chunks : kChunkings) CHECK(ring.run(prompt, chunks) == whole);
 }
 
+// The residual stream of every position, [length, layers + 1, width].
+std::vector<float> run_hidden(Ring& ring, const Prompt& prompt, int chunk) {
+  KvSlot& slot = ring.cache().slot(0);
+  slot.truncate(0);
+  std::vector<float> logits, more, all;
+  while (slot.length() < prompt.length()) {
+    const int count = std::min(chunk, prompt.length() - slot.length());
+    CHECK(ring.text().forward({{&slot, &prompt, -1, count, count}}, logits, nullptr, &more));
+    all.insert(all.end(), more.begin(), more.end());
+  }
+  return all;
+}
+
+TEST(phi3_hidden_states_are_the_same_in_all_ways) {
+  for (const char* file : {"tiny-f32.gguf", "tiny-f16.gguf", "wide-gqa-f32.gguf"}) {
+    Ring ring(file, GGML_TYPE_F32, 512, 64, 3);
+    const Prompt prompt = ring.prompt(150, 1);
+    const auto row = static_cast<size_t>((ring.config().layers + 1) * ring.config().width);
+    const std::vector<float> whole = run_hidden(ring, prompt, 150);
+    CHECK_EQ(whole.size(), 150 * row);
+    for (const int chunk : {1, 7, 64}) CHECK(run_hidden(ring, prompt, chunk) == whole);
+    // What goes in is the embedding, and every layer adds to it.
+    for (int i = 0; i < ring.config().layers; ++i) {
+      const auto layer = whole.begin() + std::ptrdiff_t{i} * ring.config().width;
+      CHECK(!std::equal(layer, layer + ring.config().width, layer + ring.config().width));
+    }
+    // The last rows of a part between two others.
+    const Prompt first = ring.prompt(40, 2), last = ring.prompt(30, 3);
+    for (int i = 0; i < 3; ++i) ring.cache().slot(i).truncate(0);
+    std::vector<float> logits, hidden;
+    CHECK(ring.text().forward({{&ring.cache().slot(0), &first, -1, 40, 1},
+                               {&ring.cache().slot(1), &prompt, -1, 150, 5},
+                               {&ring.cache().slot(2), &last, -1, 30, 0}},
+                              logits, nullptr, &hidden));
+    CHECK_EQ(hidden.size(), 6 * row);
+    CHECK(std::equal(hidden.begin() + static_cast<std::ptrdiff_t>(row), hidden.end(),
+                     whole.end() - static_cast<std::ptrdiff_t>(5 * row)));
+    // Nothing is wanted.
+    CHECK(
+        ring.text().forward({{&ring.cache().slot(0), nullptr, 5, 1, 0}}, logits, nullptr, &hidden));
+    CHECK(hidden.empty());
+  }
+}
+
 TEST(phi3_threads_change_nothing) {
   const Prompt prompt = Ring("tiny-f32.gguf", GGML_TYPE_F32, 512, 512).prompt(300, 1);
   std::vector<float> expected;

@@ -1,7 +1,8 @@
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { loadAddon } from '../../lib/addon.js';
-import { createModel, loadModel, type ModelSource } from '../../lib/load.js';
+import { createModel, loadModel, type ModelSource, openEngine } from '../../lib/load.js';
+import { Model } from '../../lib/model.js';
 import { FakeAddon, nativeError, tick } from './fake-addon.js';
 import { expectNoUnhandledRejections } from './rejections.js';
 
@@ -133,6 +134,29 @@ describe('loading', () => {
     };
     await expect(createModel(addon, 'a.gguf', { onProgress })).rejects.toThrow('oops');
     expect(addon.disposals).toBe(1);
+  });
+
+  test('an engine to look into', async () => {
+    const addon = new FakeAddon();
+    addon.importance = [{ name: 'output.weight', sums: Float32Array.of(4, 9), count: 2 }];
+    const engine = await openEngine(addon, 'a.gguf', { threads: 2 }, true);
+    expect(addon.loads[0]).toMatchObject({ textPath: 'a.gguf', threads: 2, importance: true });
+    expect(engine.importance()).toEqual(addon.importance);
+    const prompt = { tokens: Int32Array.of(5, 6, 7), images: [] };
+    const { hidden } = await engine.computeLogits(prompt, 2, true);
+    expect(hidden.length % (2 * engine.info.width)).toBe(0);
+    expect(hidden.length).toBeGreaterThan(0);
+    expect((await engine.computeLogits(prompt, 2, false)).hidden).toHaveLength(0);
+    const model = new Model(engine, undefined);
+    await model.dispose();
+    expect(() => engine.importance()).toThrow(expect.objectContaining({ code: 'ERR_XGENMM_DISPOSED' }));
+
+    const plain = await openEngine(addon, 'a.gguf', undefined, false);
+    expect(addon.loads[1]).toMatchObject({ importance: false });
+    expect(() => plain.importance()).toThrow(
+      expect.objectContaining({ name: 'XgenmmError', code: 'ERR_XGENMM_INVALID_ARGUMENT' }),
+    );
+    await plain.dispose();
   });
 
   test('without an addon it says what was tried', () => {

@@ -13,16 +13,20 @@ constexpr int64_t kMaxHiddenBytes = int64_t{1} << 30;
 
 }  // namespace
 
+void LogitsTask::check_hidden(const TextConfig& config, int rows) {
+  const int64_t row_bytes = int64_t{config.layers + 1} * config.width * int64_t{sizeof(float)};
+  const int64_t most = kMaxHiddenBytes / row_bytes;
+  if (rows <= most) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              "expected at most " + std::to_string(most) +
+                  " positions whose hidden states are wanted, received " + std::to_string(rows) +
+                  ": ask for fewer of the last ones");
+}
+
 void LogitsTask::prepare(const Model& model) {
   TextTask::prepare(model);
-  if (!wants_hidden_ || sequence_.stage() == Sequence::Stage::kNew) return;
-  const TextConfig& config = model.text_config();
-  const int64_t row_bytes = int64_t{config.layers + 1} * config.width * int64_t{sizeof(float)};
-  if (wanted_rows() <= kMaxHiddenBytes / row_bytes) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              "expected at most " + std::to_string(kMaxHiddenBytes / row_bytes) +
-                  " positions whose hidden states are wanted, received " +
-                  std::to_string(wanted_rows()) + ": ask for fewer of the last ones");
+  if (wants_hidden_ && sequence_.stage() == Sequence::Stage::kWaiting)
+    check_hidden(model.text_config(), wanted_rows());
 }
 
 int LogitsTask::wanted_rows() const {

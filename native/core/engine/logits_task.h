@@ -12,7 +12,10 @@ class LogitsTask : public TextTask {
         last_(request.last),
         wants_hidden_(request.hidden) {}
 
-  // Also kInvalidArgument for more residual streams than kMaxHiddenBytes.
+  // Throws kInvalidArgument when the residual stream at `rows` positions is too much to give out.
+  static void check_hidden(const TextConfig& config, int rows);
+
+  // Also what check_hidden() throws.
   void prepare(const Model& model) override;
   bool wants_hidden() const override { return wants_hidden_; }
 
