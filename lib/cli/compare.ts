@@ -4,6 +4,7 @@ import { compare } from '../compare/compare.js';
 import { plotComparison } from '../compare/plot.js';
 import { OutputFile } from '../convert/output-file.js';
 import { filePath } from '../options.js';
+import { checkSeparate } from '../samples/separate-output.js';
 import { describeComparison } from './comparison-text.js';
 import { Interruption } from './interruption.js';
 import { addSampleFlags, type SampleFlags } from './sample-flags.js';
@@ -38,9 +39,10 @@ Examples:
 }
 
 async function run(a: string, b: string, { plot, json, ...flags }: CompareFlags): Promise<void> {
+  const { text = [], images = [] } = flags;
   await Interruption.guard(async ({ signal }) => {
     const bar = new StageBar();
-    const file = plot === undefined ? undefined : await OutputFile.create(filePath(plot, 'the plot'));
+    const file = plot === undefined ? undefined : await createPlot(plot, [a, b, ...text, ...images]);
     try {
       const comparison = await compare(loadAddon(), filePath(a, 'the model a'), filePath(b, 'the model b'), {
         ...flags,
@@ -62,4 +64,10 @@ async function run(a: string, b: string, { plot, json, ...flags }: CompareFlags)
       bar.clear();
     }
   });
+}
+
+async function createPlot(plot: string, inputs: string[]): Promise<OutputFile> {
+  const path = filePath(plot, 'the plot');
+  await checkSeparate(path, inputs);
+  return OutputFile.create(path);
 }

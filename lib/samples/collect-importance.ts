@@ -5,6 +5,7 @@ import type { Engine } from '../engine.js';
 import type { NativeImageMode, NativeModule } from '../native.js';
 import { inspectModel, openSampleModel, type RunOptions } from './sample-model.js';
 import { PASSAGE_LENGTH, type Sample, type SampleFiles, Samples } from './samples.js';
+import { checkSeparate } from './separate-output.js';
 
 export interface CollectOptions extends SampleFiles, RunOptions {
   /** Told a sentence where something was left out. */
@@ -25,6 +26,7 @@ export async function collectImportance(
   const { onProgress, signal } = options;
   const samples = await Samples.open({ text, images });
   const inspection = inspectModel(addon, path);
+  await checkSeparate(output, [path, ...(text ?? []), ...(images ?? [])]);
   // First of all, so that hours of work are not lost for a folder that cannot be written to.
   const file = await OutputFile.create(output);
   try {

@@ -152,10 +152,11 @@ describe('samples', () => {
 
   test('a text of one token has distributions, but nothing to predict', async () => {
     const base = modelFile('tiny_base-f32');
-    const { divergence, perplexity } = await compare(base, base, '--text', write('token.txt', ','));
-    expect(divergence.all.positions).toBeGreaterThan(0);
-    if (divergence.all.positions === 1) expect(perplexity).toBeUndefined();
-    else expect(perplexity?.tokens).toBe(divergence.all.positions - 1);
+    const args = ['--text', write('token.txt', 'the'), '--plot', join(folder, 'token.svg')];
+    const { divergence, perplexity } = await compare(base, base, ...args);
+    expect(divergence.all.positions).toBe(1);
+    expect(perplexity).toBeUndefined();
+    expect(readFileSync(join(folder, 'token.svg'), 'utf8')).not.toMatch(/NaN|Infinity/);
   });
 
   test('pictures are files and folders with pictures', async () => {
@@ -296,6 +297,16 @@ describe('samples that cannot be used', () => {
       /create a file/,
       'ERR_XGENMM_WRITE_FAILED',
     );
+  });
+
+  test('a plot in the place of a model', async () => {
+    const model = write('model.gguf', readFileSync(F16));
+    await expectFailure(
+      [F32, model, '--plot', join(folder, '.', 'model.gguf')],
+      /an output beside what is read/,
+      'ERR_XGENMM_INVALID_ARGUMENT',
+    );
+    expect(readFileSync(model).equals(readFileSync(F16))).toBe(true);
   });
 
   test('wrong usage', async () => {
