@@ -14,6 +14,8 @@ const COUNTS = '.counts';
 
 /** Many times what the largest language model that is run here needs. */
 const MAX_BYTES = 2 ** 28;
+/** Far above what meets the weights of any model: the search adds up products of these in f32, squared. */
+const MAX_MEAN = 1e12;
 /** GGUF's number of the type of a string. */
 const STRING_TYPE = 8;
 
@@ -103,30 +105,33 @@ async function readEntries(
 ): Promise<Map<string, Float32Array>> {
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   const entries = new Map<string, Float32Array>();
-  for (const { name, ...sums } of tensors) {
-    if (!name.endsWith(SUMS)) continue;
-    const weight = name.slice(0, -SUMS.length);
+  for (const sums of tensors) {
+    if (!sums.name.endsWith(SUMS)) continue;
+    const weight = sums.name.slice(0, -SUMS.length);
     const counts = byName.get(`${weight}${COUNTS}`);
-    if (counts === undefined) throw invalid(path, `${weight}${COUNTS} beside ${name}`, 'none');
-    const [values, rows] = [
-      await readFloats(file, path, { name, ...sums }),
-      await readFloats(file, path, counts),
-    ];
-    if (rows.length !== 1) throw invalid(path, `one count in ${counts.name}`, `${rows.length}`);
-    const [count] = rows as unknown as [number];
-    if (!Number.isInteger(count) || count < 0)
-      throw invalid(path, `a number of rows in ${counts.name}`, `${count}`);
-    const fault = values.findIndex((value) => !(value >= 0 && value < Number.POSITIVE_INFINITY));
-    if (fault !== -1) throw invalid(path, `sums of squares in ${name}`, `${values[fault]}`);
-    if (count > 0)
-      entries.set(
-        weight,
-        values.map((sum) => sum / count),
-      );
+    if (counts === undefined) throw invalid(path, `${weight}${COUNTS} beside ${sums.name}`, 'none');
+    const count = readCount(path, counts.name, await readFloats(file, path, counts));
+    const means = (await readFloats(file, path, sums)).map((sum) => sum / Math.max(count, 1));
+    const fault = means.findIndex((mean) => !(mean >= 0 && mean <= MAX_MEAN));
+    if (fault !== -1) {
+      const expected = `sums of squares of activations in ${sums.name}`;
+      throw invalid(path, expected, `${means[fault]} for each row of column ${fault}`);
+    }
+    if (count > 0) entries.set(weight, means);
   }
-  if (entries.size === 0)
+  if (entries.size === 0) {
     throw invalid(path, `tensors whose names end in ${SUMS}`, 'none that something was summed up for');
+  }
   return entries;
+}
+
+/** One count: weights of experts, which have one each, are not in the models that are run here. */
+function readCount(path: string, name: string, values: Float32Array): number {
+  const [count] = values;
+  if (count === undefined || values.length !== 1)
+    throw invalid(path, `one count in ${name}`, `${values.length}`);
+  if (!Number.isInteger(count) || count < 0) throw invalid(path, `a number of rows in ${name}`, `${count}`);
+  return count;
 }
 
 async function readFloats(

@@ -1,6 +1,7 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { layOut } from '../../lib/convert/gguf-header.js';
 import { readImportance, writeImportance } from '../../lib/convert/importance-file.js';
 import { OutputFile } from '../../lib/convert/output-file.js';
 import type { ErrorCode } from '../../lib/errors.js';
@@ -106,8 +107,13 @@ describe('a file that is damaged or something else is refused', () => {
     ['a negative count', () => llamaFile(sums(1), count(-1)), /a number of rows in x\.counts.*received -1/],
     ['half a row', () => llamaFile(sums(1), count(0.5)), /number of rows.*received 0\.5/],
     ['a count that is none', () => llamaFile(sums(1), count(Number.NaN)), /number of rows.*received NaN/],
-    ['a negative sum', () => llamaFile(sums(1, -2), count(1)), /sums of squares in x\.in_sum2.*received -2/],
+    [
+      'a negative sum',
+      () => llamaFile(sums(1, -2), count(1)),
+      /sums of squares of activations in x\.in_sum2.*received -2 .*column 1/,
+    ],
     ['an infinite sum', () => llamaFile(sums(Number.POSITIVE_INFINITY), count(1)), /received Infinity/],
+    ['a sum that no model has', () => llamaFile(sums(3e38), count(100)), /activations.*received 3.*e\+36/],
     ['a sum that is none', () => llamaFile(sums(Number.NaN), count(1)), /received NaN/],
     [
       'sums in f16',
@@ -132,6 +138,20 @@ describe('a file that is damaged or something else is refused', () => {
     ],
   ])('%s', async (_, bytes, code) => {
     await expect(read(bytes)).rejects.toEqual(failure(code));
+  });
+
+  test('one with more than any model has', async () => {
+    const path = join(await temporaryFolder(), 'huge.imatrix');
+    const { header, size } = layOut(new Map([['general.type', { type: 'string', value: 'imatrix' }]]), [
+      { name: 'x.in_sum2', shape: [2 ** 27], type: 'f32' },
+      { name: 'x.counts', shape: [1], type: 'f32' },
+    ]);
+    await writeFile(path, header);
+    // Zeros that are not on the disk.
+    await truncate(path, size);
+    await expect(readImportance(path)).rejects.toEqual(
+      failure('ERR_XGENMM_MODEL_INVALID', /at most 268435456 bytes of tensors.*received 536870916/),
+    );
   });
 
   test('one that is not there', async () => {
