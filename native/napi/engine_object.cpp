@@ -104,7 +104,8 @@ void EngineObject::deliver(Napi::Env env, std::vector<Event> events) {
   Napi::Error thrown;
   for (const Event& event : events) {
     if (std::holds_alternative<event::Closed>(event.body)) {
-      if (disposed_) disposed_->Resolve(env.Undefined());
+      for (const Napi::Promise::Deferred& disposal : disposals_) disposal.Resolve(env.Undefined());
+      disposals_.clear();
       close_one();
       shut_down();
       break;
@@ -201,17 +202,17 @@ Napi::Value EngineObject::cancel(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineObject::dispose(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    if (disposed_) return disposed_->Promise();
-    disposed_.emplace(info.Env());
-    const Napi::Value promise = disposed_->Promise();
+    const Napi::Promise::Deferred disposal(info.Env());
     if (engine_ == nullptr) {
-      disposed_->Resolve(info.Env().Undefined());
+      disposal.Resolve(info.Env().Undefined());
     } else {
+      disposals_.push_back(disposal);
       // Open until Closed comes.
-      open_one();
+      if (!disposed_) open_one();
       engine_->stop();
     }
-    return promise;
+    disposed_ = true;
+    return disposal.Promise();
   });
 }
 

@@ -4,9 +4,9 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "engine/engine.h"
 #include "live_object.h"
@@ -48,7 +48,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject>, public LiveObject {
   std::set<RequestId> requests_;  // open ones, the load aside
   // What the engine reads in place, by request.
   std::map<RequestId, Napi::ObjectReference> pixels_;
-  std::optional<Napi::Promise::Deferred> disposed_;
+  bool disposed_ = false;
+  std::vector<Napi::Promise::Deferred> disposals_;  // until the thread has ended
 };
 
 }  // namespace xgenmm

@@ -131,20 +131,21 @@ void QuantizerObject::deliver(Napi::Env env, std::vector<Result> results) {
   hold(false);
   if (!disposed_) return;
   shut_down();
-  disposed_->Resolve(env.Undefined());
+  for (const Napi::Promise::Deferred& disposal : disposals_) disposal.Resolve(env.Undefined());
+  disposals_.clear();
 }
 
 Napi::Value QuantizerObject::dispose(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    if (disposed_) return disposed_->Promise();
-    disposed_.emplace(info.Env());
-    const Napi::Value promise = disposed_->Promise();
-    // Otherwise when the last call has settled.
+    const Napi::Promise::Deferred disposal(info.Env());
+    disposed_ = true;
     if (quantizer_ == nullptr || calls_.empty()) {
       shut_down();
-      disposed_->Resolve(info.Env().Undefined());
+      disposal.Resolve(info.Env().Undefined());
+    } else {
+      disposals_.push_back(disposal);
     }
-    return promise;
+    return disposal.Promise();
   });
 }
 

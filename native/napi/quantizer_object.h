@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -49,7 +48,8 @@ class QuantizerObject : public Napi::ObjectWrap<QuantizerObject>, public LiveObj
   std::unique_ptr<Quantizer> quantizer_;
   CallId last_call_ = 0;
   std::map<CallId, Call> calls_;  // open ones
-  std::optional<Napi::Promise::Deferred> disposed_;
+  bool disposed_ = false;
+  std::vector<Napi::Promise::Deferred> disposals_;  // until the last call has settled
 };
 
 }  // namespace xgenmm

@@ -61,6 +61,7 @@ test('a number that is in use is refused, and what it stands for goes on', async
   await Promise.all([engine.until('encoded', 1), engine.until('encoded', 2)]);
   // It is free again.
   encode(1);
+  await Promise.all([engine.native.dispose(), engine.native.dispose()]);
   await engine.native.dispose();
   const last = engine.events.filter(({ type }) => type === 'encoded' || type === 'error');
   expect(last.map(({ request }) => request)).toEqual([1, 2, 1]);
