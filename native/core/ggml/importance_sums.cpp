@@ -1,5 +1,6 @@
 #include "ggml/importance_sums.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace xgenmm {
@@ -28,10 +29,9 @@ ggml_tensor* ImportanceSums::observe(ggml_context* context, ggml_tensor* x,
   Sums* sums;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    sums = &weights_
-                .try_emplace(weight->name,
-                             Sums{&mutex_, std::vector<double>(static_cast<size_t>(x->ne[0])), 0})
-                .first->second;
+    sums = &weights_[weight->name];
+    sums->mutex = &mutex_;
+    sums->squares.resize(static_cast<size_t>(x->ne[0]));
   }
   return ggml_custom_inplace(context, x, &mask, mask == nullptr ? 0 : 1, add, 1, sums);
 }
@@ -58,7 +58,10 @@ std::vector<ImportanceSums::Entry> ImportanceSums::entries() const {
   std::vector<Entry> entries;
   for (const auto& [name, sums] : weights_) {
     if (sums.rows == 0) continue;
-    entries.push_back({name, {sums.squares.begin(), sums.squares.end()}, sums.rows});
+    std::vector<float> rounded(sums.squares.size());
+    std::transform(sums.squares.begin(), sums.squares.end(), rounded.begin(),
+                   [](double sum) { return static_cast<float>(sum); });
+    entries.push_back({name, std::move(rounded), sums.rows});
   }
   return entries;
 }

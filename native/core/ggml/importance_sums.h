@@ -33,9 +33,9 @@ class ImportanceSums {
 
  private:
   struct Sums {
-    std::mutex* mutex;
+    std::mutex* mutex = nullptr;
     std::vector<double> squares;
-    int64_t rows;
+    int64_t rows = 0;
   };
   static void add(ggml_tensor* x, int thread, int threads, void* sums);
 
