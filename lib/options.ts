@@ -51,6 +51,11 @@ export const positiveFraction = rule<number>(
 );
 export const boolean = rule<boolean>('a boolean', (value) => typeof value === 'boolean');
 export const text = rule<string>('a string', (value) => typeof value === 'string');
+/** Something for {@link filePath}. */
+export const location = rule<string | URL>(
+  'a path or file URL',
+  (value) => typeof value === 'string' || value instanceof URL,
+);
 export function callback<T extends (...args: never[]) => unknown>(): Rule<T> {
   return rule('a function', (value) => typeof value === 'function');
 }

@@ -3,7 +3,13 @@ import type { DeviceEstimate } from './memory-estimate.js';
 import { formatBytes, formatTable } from './quantity.js';
 import { quoted, visible } from './visible.js';
 
-const PARTS = { text: 'language model', vision: 'vision tower', resampler: 'resampler', other: 'other' };
+/** The parts of a model as people call them. */
+export const PARTS = {
+  text: 'language model',
+  vision: 'vision tower',
+  resampler: 'resampler',
+  other: 'other',
+};
 
 /** What is in a file, as lines for people. */
 export function describeInspection(inspection: NativeInspection): string[] {

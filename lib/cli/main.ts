@@ -10,6 +10,7 @@ import { doctorCommand } from './doctor.js';
 import { describeFailure } from './failure.js';
 import { imatrixCommand } from './imatrix.js';
 import { inspectCommand } from './inspect.js';
+import { quantizeCommand } from './quantize.js';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -20,6 +21,7 @@ const program = new Command('xgen-mm')
   .addCommand(chatCommand())
   .addCommand(inspectCommand())
   .addCommand(convertCommand())
+  .addCommand(quantizeCommand())
   .addCommand(imatrixCommand())
   .addCommand(compareCommand())
   .addCommand(doctorCommand(version))
@@ -27,7 +29,7 @@ const program = new Command('xgen-mm')
     'after',
     `
 Examples:
-  $ xgen-mm convert xgen-mm-phi3-mini-instruct-interleave-r-v1.5 model.gguf
+  $ xgen-mm convert xgen-mm-phi3-mini-instruct-interleave-r-v1.5 model.gguf --type q4_k_m
   $ xgen-mm ask model.gguf --image street.jpg "What does the sign say?"
   $ xgen-mm chat model.gguf
 

@@ -1,56 +1,89 @@
 import { realpath } from 'node:fs/promises';
 import { Caller } from '../caller.js';
 import { XgenmmError } from '../errors.js';
-import { abortSignal, checkOptions, filePath, oneOf, type Rules, rule } from '../options.js';
+import {
+  abortSignal,
+  boolean,
+  callback,
+  checkOptions,
+  filePath,
+  location,
+  oneOf,
+  type Rules,
+} from '../options.js';
+import { cutTensor } from './checkpoint-chunks.js';
 import { CheckpointFolder } from './checkpoint-folder.js';
-import { parseConfig } from './config.js';
-import { type GgmlType, type Layout, layOut, type TensorInfo } from './gguf-header.js';
-import { describeModel } from './metadata.js';
-import { OutputFile } from './output-file.js';
-import { Weights } from './safetensors.js';
-import { TensorStream } from './tensor-stream.js';
+import type { Chunk } from './chunk.js';
+import { type ModelConfig, parseConfig } from './config.js';
+import { readGenerationDefaults } from './generation.js';
+import { type Layout, layOut, type TensorInfo, type Value } from './gguf-header.js';
+import { describeImportance, type Importance, loadImportance } from './importance.js';
+import { describeModel, describeVisionPart, type Identity } from './metadata.js';
+import {
+  chooseTypes,
+  FILE_TYPE,
+  type Mixture,
+  type PartTypes,
+  partOf,
+  storedType,
+  TEXT_TYPES,
+  type TextType,
+  VISION_TYPES,
+  type VisionType,
+} from './mixture.js';
+import { checkOutput } from './output-file.js';
+import { type StoredTensor, Weights } from './safetensors.js';
+import { groupTensors, type TensorGroup } from './tensor-group.js';
 import { checkTensors, planTensors, type TensorPlan } from './tensors.js';
 import { readTokenizer } from './tokenizer.js';
 import { findVariant, VARIANTS, type Variant } from './variant.js';
+import { type WriteOptions, writeGguf } from './write-gguf.js';
 
-export interface ConvertOptions {
-  /** What matrices are stored in; everything else is F32. Default `'f16'`. */
-  type?: GgmlType | undefined;
+export interface ConvertOptions extends WriteOptions {
+  /** What the language model's matrices are stored in. Default `'f16'`. */
+  type?: TextType | undefined;
+  /** What the vision tower's are stored in. Default: `'q8_0'` if `type` is quantised, else `type`. */
+  vision?: VisionType | undefined;
+  /** What the resampler's are stored in. Default: as the vision tower's. */
+  resampler?: VisionType | undefined;
+  /** `'vision'`: the vision tower and the resampler alone, for `loadModel({ text, vision })`. Default `'all'`. */
+  part?: 'all' | 'vision' | undefined;
+  /** An importance matrix in llama.cpp's GGUF format, which guides the quantisation. */
+  imatrix?: string | URL | undefined;
   /** Which of the four models this is; default: what the repository's or folder's name says, else `'instruct-interleave'`. */
   variant?: Variant | undefined;
-  /** Called with the bytes written so far and the bytes of the whole file. */
-  onProgress?: ((done: number, total: number) => void) | undefined;
-  /** Called with a sentence where something had to be assumed. */
-  onNote?: ((note: string) => void) | undefined;
-  /** Stops the conversion, which rejects with `signal.reason` and leaves no file. */
-  signal?: AbortSignal | undefined;
+  /** Reads and checks everything but the weights' values, and writes nothing. Default false. */
+  dryRun?: boolean | undefined;
 }
 
 export interface ConvertResult {
   /** Absolute path of the file. */
   path: string;
   variant: Variant;
-  type: GgmlType;
-  tensorCount: number;
+  types: PartTypes;
+  tensors: TensorGroup[];
   /** Size of the file. */
   bytes: number;
 }
 
-const isFunction = (value: unknown) => typeof value === 'function';
-
 const RULES: Rules<ConvertOptions> = {
-  type: oneOf<GgmlType>('f32', 'f16', 'bf16'),
+  type: oneOf<TextType>(...TEXT_TYPES),
+  vision: oneOf<VisionType>(...VISION_TYPES),
+  resampler: oneOf<VisionType>(...VISION_TYPES),
+  part: oneOf<'all' | 'vision'>('all', 'vision'),
+  imatrix: location,
   variant: oneOf<Variant>(...VARIANTS),
-  onProgress: rule<(done: number, total: number) => void>('a function', isFunction),
-  onNote: rule<(note: string) => void>('a function', isFunction),
+  dryRun: boolean,
+  onProgress: callback(),
+  onNote: callback(),
   signal: abortSignal,
 };
 
 /**
- * Writes a checkpoint folder in the official Hugging Face layout as one GGUF file (docs/gguf-format.md), tensor by tensor:
+ * Writes a checkpoint folder in the official Hugging Face layout as one GGUF file (docs/gguf-format.md), chunk by chunk:
  * memory stays far below 1 GB whatever the size. The file appears under its name when it is complete, or not at all.
  * Rejects with `signal.reason` or an XgenmmError: ERR_XGENMM_INVALID_ARGUMENT, ERR_XGENMM_FILE_NOT_FOUND,
- * ERR_XGENMM_MODEL_INVALID, ERR_XGENMM_MODEL_UNSUPPORTED, ERR_XGENMM_WRITE_FAILED.
+ * ERR_XGENMM_MODEL_INVALID, ERR_XGENMM_MODEL_UNSUPPORTED, ERR_XGENMM_WRITE_FAILED, ERR_XGENMM_ADDON_UNAVAILABLE.
  */
 export function convert(
   folder: string | URL,
@@ -69,66 +102,69 @@ async function convertFolder(
   output: string,
   options: ConvertOptions,
 ): Promise<ConvertResult> {
-  const { type = 'f16', signal, onProgress = () => {}, onNote = () => {} } = options;
+  const { type = 'f16', part = 'all', imatrix, dryRun, onNote = () => {}, signal } = options;
   const config = parseConfig(await folder.readJson('config.json'));
   const variant = options.variant ?? guessVariant([config.name, folder.name], onNote);
-  const tokenizer = await readTokenizer(folder, config.text.tokenizerLength, onNote);
-  const plans = planTensors(config);
-  const metadata = describeModel(config.name ?? folder.name, variant, type, config, tokenizer);
-  const layout = layOut(
-    metadata,
-    plans.map((plan) => describeTensor(plan, type)),
-  );
+  const types = chooseTypes(type, options.vision, options.resampler);
+  if (part === 'vision') types.text = undefined;
+  const fileType = FILE_TYPE[types.text ?? (types.vision as VisionType)];
+  const identity: Identity = { name: config.name ?? folder.name, variant, fileType };
+  const metadata = await describe(folder, identity, config, part, onNote);
+  const all = planTensors(config);
+  const plans = part === 'all' ? all : all.filter(({ name }) => partOf(name) !== 'text');
+  const mixture = { ...types, layers: config.text.layers, tied: false, guided: imatrix !== undefined };
+  const tensors = plans.map((plan) => describeTensor(plan, mixture));
+  let importance: Importance | undefined;
+  if (imatrix !== undefined) {
+    const file = filePath(imatrix, 'imatrix');
+    importance = await loadImportance(file, tensors, onNote);
+    for (const [key, value] of describeImportance(file, importance)) metadata.set(key, value);
+  }
+  const layout = layOut(metadata, tensors);
 
   const weights = await Weights.open(folder);
   try {
-    checkTensors(plans, weights.tensors);
-    await checkOutput(folder, output);
+    checkTensors(all, weights.tensors);
+    await checkApart(folder, output);
     signal?.throwIfAborted();
-    const file = await OutputFile.create(output);
-    try {
-      await writeAll(file, layout, plans, type, weights, onProgress, signal);
-      await file.commit(layout.size);
-    } catch (error) {
-      await file.discard();
-      throw error;
-    }
-    return { path: file.path, variant, type, tensorCount: plans.length, bytes: layout.size };
+    const path = dryRun
+      ? await checkOutput(output, layout.size)
+      : await writeGguf(output, layout, cutAll(plans, tensors, layout, weights.tensors, importance), options);
+    return { path, variant, types, tensors: groupTensors(tensors), bytes: layout.size };
   } finally {
     await weights.close();
   }
 }
 
-async function writeAll(
-  file: OutputFile,
-  { header, positions, size }: Layout,
-  plans: TensorPlan[],
-  type: GgmlType,
-  weights: Weights,
-  onProgress: (done: number, total: number) => void,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const stream = new TensorStream(weights.tensors);
-  await file.write(header, 0);
+async function describe(
+  folder: CheckpointFolder,
+  identity: Identity,
+  config: ModelConfig,
+  part: 'all' | 'vision',
+  onNote: (note: string) => void,
+): Promise<Map<string, Value>> {
+  if (part === 'vision') return describeVisionPart(identity, config);
+  const tokenizer = await readTokenizer(folder, config.text.tokenizerLength, onNote);
+  const generation = await readGenerationDefaults(folder, identity.variant);
+  return describeModel(identity, config, tokenizer, generation);
+}
+
+function describeTensor(plan: TensorPlan, mixture: Mixture): TensorInfo {
+  const shape = plan.shape.toReversed();
+  return { name: plan.name, shape, type: storedType(plan.name, shape, mixture) ?? 'f32' };
+}
+
+function* cutAll(
+  plans: readonly TensorPlan[],
+  tensors: readonly TensorInfo[],
+  { positions }: Layout,
+  stored: Map<string, StoredTensor>,
+  importance: Importance | undefined,
+): Generator<Chunk> {
   for (const [index, plan] of plans.entries()) {
-    let position = positions[index] as number;
-    for await (const chunk of stream.read(plan, storedType(plan, type))) {
-      signal?.throwIfAborted();
-      await file.write(chunk, position);
-      position += chunk.length;
-      onProgress(position, size);
-    }
+    const { type } = tensors[index] as TensorInfo;
+    yield* cutTensor(plan, type, positions[index] as number, stored, importance?.get(plan.name));
   }
-  signal?.throwIfAborted();
-  onProgress(size, size);
-}
-
-function describeTensor(plan: TensorPlan, type: GgmlType): TensorInfo {
-  return { name: plan.name, shape: plan.shape.toReversed(), type: storedType(plan, type) };
-}
-
-function storedType(plan: TensorPlan, type: GgmlType): GgmlType {
-  return plan.matrix ? type : 'f32';
 }
 
 function guessVariant(names: (string | undefined)[], onNote: (note: string) => void): Variant {
@@ -142,7 +178,7 @@ function guessVariant(names: (string | undefined)[], onNote: (note: string) => v
   return 'instruct-interleave';
 }
 
-async function checkOutput(folder: CheckpointFolder, output: string): Promise<void> {
+async function checkApart(folder: CheckpointFolder, output: string): Promise<void> {
   const path = await realpath(output).catch(() => undefined);
   if (path !== undefined && folder.used.has(path)) {
     throw new XgenmmError(

@@ -1,3 +1,5 @@
+import type { NativeTensorType } from '../native.js';
+
 /** Where tensors start, relative to the data and to each other, in bytes. */
 export const ALIGNMENT = 32;
 
@@ -8,28 +10,29 @@ const VALUE_TYPE = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as c
 export const GGML_TYPE = {
   f32: { id: 0, block: 1, size: 4 },
   f16: { id: 1, block: 1, size: 2 },
+  q4_0: { id: 2, block: 32, size: 18 },
   q8_0: { id: 8, block: 32, size: 34 },
   q4_K: { id: 12, block: 256, size: 144 },
   q5_K: { id: 13, block: 256, size: 176 },
   q6_K: { id: 14, block: 256, size: 210 },
+  iq4_nl: { id: 20, block: 32, size: 18 },
   bf16: { id: 30, block: 1, size: 2 },
-} as const;
-export type TensorType = keyof typeof GGML_TYPE;
-/** What the converter stores matrices in. */
-export type GgmlType = 'f32' | 'f16' | 'bf16';
+} as const satisfies Record<NativeTensorType, { id: number; block: number; size: number }>;
 
 export type Value =
   | { type: 'u32' | 'f32'; value: number }
   | { type: 'bool'; value: boolean }
   | { type: 'string'; value: string }
   | { type: 'array'; of: 'i32' | 'f32'; value: number[] }
-  | { type: 'array'; of: 'string'; value: string[] };
+  | { type: 'array'; of: 'string'; value: string[] }
+  /** Key, type and value as they stand in a file. */
+  | { type: 'pair'; bytes: Uint8Array };
 
 export interface TensorInfo {
   name: string;
   /** ggml's order: the contiguous dimension first. */
   shape: number[];
-  type: TensorType;
+  type: NativeTensorType;
 }
 
 export interface Layout {
@@ -48,10 +51,7 @@ export function layOut(metadata: Map<string, Value>, tensors: TensorInfo[]): Lay
   writer.u32(3);
   writer.u64(tensors.length);
   writer.u64(metadata.size);
-  for (const [key, value] of metadata) {
-    writer.string(key);
-    writer.value(value);
-  }
+  for (const [key, value] of metadata) writer.pair(key, value);
   const offsets: number[] = [];
   let dataSize = 0;
   for (const { name, shape, type } of tensors) {
@@ -61,8 +61,7 @@ export function layOut(metadata: Map<string, Value>, tensors: TensorInfo[]): Lay
     writer.u32(GGML_TYPE[type].id);
     writer.u64(dataSize);
     offsets.push(dataSize);
-    const elements = shape.reduce((product, side) => product * side, 1);
-    dataSize += align((elements / GGML_TYPE[type].block) * GGML_TYPE[type].size);
+    dataSize += align(storedBytes(type, shape));
   }
   const header = writer.finish();
   return {
@@ -70,6 +69,12 @@ export function layOut(metadata: Map<string, Value>, tensors: TensorInfo[]): Lay
     positions: offsets.map((offset) => header.length + offset),
     size: header.length + dataSize,
   };
+}
+
+/** Bytes of a tensor, whose rows must be whole blocks. */
+export function storedBytes(type: NativeTensorType, shape: readonly number[]): number {
+  const { block, size } = GGML_TYPE[type];
+  return (shape.reduce((product, side) => product * side, 1) / block) * size;
 }
 
 class HeaderWriter {
@@ -109,7 +114,12 @@ class HeaderWriter {
     this.bytes(chunk);
   }
 
-  value(value: Value): void {
+  pair(key: string, value: Value): void {
+    if (value.type === 'pair') {
+      this.bytes(value.bytes);
+      return;
+    }
+    this.string(key);
     this.u32(VALUE_TYPE[value.type]);
     switch (value.type) {
       case 'u32':

@@ -1,11 +1,12 @@
 import type { ModelConfig } from './config.js';
-import { ALIGNMENT, type GgmlType, type Value } from './gguf-header.js';
+import type { GenerationDefaults } from './generation.js';
+import { ALIGNMENT, type Value } from './gguf-header.js';
 import { paddedWidth } from './tensors.js';
 import type { Tokenizer } from './tokenizer.js';
 import type { Variant } from './variant.js';
 
-/** llama.cpp's numbers for what most tensors are stored in. */
-const FILE_TYPE: Record<GgmlType, number> = { f32: 0, f16: 1, bf16: 32 };
+/** ggml's number for the layout of the quantised types. */
+export const QUANTIZATION_VERSION = 2;
 
 /** torch's default, which the reference's resampler uses and no config names. */
 const RESAMPLER_EPSILON = 1e-5;
@@ -18,28 +19,59 @@ const i32s = (value: number[]): Value => ({ type: 'array', of: 'i32', value });
 const f32s = (value: number[]): Value => ({ type: 'array', of: 'f32', value });
 const strings = (value: string[]): Value => ({ type: 'array', of: 'string', value });
 
-/** Every key of the file; what they mean is in docs/gguf-format.md. */
+/** What a file says of itself, apart from the model's dimensions. */
+export interface Identity {
+  name: string;
+  variant: Variant;
+  /** llama.cpp's number for what most tensors are stored in. */
+  fileType: number;
+}
+
+type Metadata = [key: string, value: Value][];
+
+/** Every key of a whole model's file; what they mean is in docs/gguf-format.md. */
 export function describeModel(
-  name: string,
-  variant: Variant,
-  type: GgmlType,
-  { text, vision, resampler }: ModelConfig,
+  identity: Identity,
+  config: ModelConfig,
   tokenizer: Tokenizer,
+  generation: GenerationDefaults,
 ): Map<string, Value> {
-  const isBase = variant === 'base';
   return new Map([
+    ...describeIdentity(identity, config),
+    ['xgenmm.initial_tokenizer_len', u32(config.text.tokenizerLength)],
+    ['xgenmm.generation.max_tokens', u32(generation.maxTokens)],
+    ['xgenmm.generation.temperature', f32(generation.temperature)],
+    ['xgenmm.generation.repetition_penalty', f32(generation.repetitionPenalty)],
+    ...describeText(config),
+    ...describeTokenizer(tokenizer, identity.variant),
+    ...describeVision(config),
+  ]);
+}
+
+/** Every key of a file that holds the vision tower and the resampler alone. */
+export function describeVisionPart(identity: Identity, config: ModelConfig): Map<string, Value> {
+  return new Map([...describeIdentity(identity, config), ...describeVision(config)]);
+}
+
+function describeIdentity({ name, variant, fileType }: Identity, { vision }: ModelConfig): Metadata {
+  const isBase = variant === 'base';
+  return [
     ['general.architecture', string('xgenmm')],
     ['general.name', string(name)],
     ['general.alignment', u32(ALIGNMENT)],
-    ['general.file_type', u32(FILE_TYPE[type])],
+    ['general.file_type', u32(fileType)],
+    ['general.quantization_version', u32(QUANTIZATION_VERSION)],
 
     ['xgenmm.format_version', u32(1)],
     ['xgenmm.variant', string(variant)],
     ['xgenmm.image_mode', string(isBase ? 'squash' : 'anyres')],
     ['xgenmm.anyres_grids', i32s(vision.grids.flat())],
-    ['xgenmm.initial_tokenizer_len', u32(text.tokenizerLength)],
     ['xgenmm.image_separator', string(isBase ? '' : '\n')],
+  ];
+}
 
+function describeText({ text }: ModelConfig): Metadata {
+  return [
     ['phi3.context_length', u32(text.contextLength)],
     ['phi3.embedding_length', u32(text.width)],
     ['phi3.block_count', u32(text.layers)],
@@ -50,7 +82,11 @@ export function describeModel(
     ['phi3.attention.sliding_window', u32(text.slidingWindow)],
     ['phi3.rope.dimension_count', u32(text.width / text.heads)],
     ['phi3.rope.freq_base', f32(text.ropeTheta)],
+  ];
+}
 
+function describeTokenizer(tokenizer: Tokenizer, variant: Variant): Metadata {
+  return [
     ['tokenizer.ggml.model', string('llama')],
     ['tokenizer.ggml.tokens', strings(tokenizer.pieces.map((piece) => piece.text))],
     ['tokenizer.ggml.scores', f32s(tokenizer.pieces.map((piece) => piece.score))],
@@ -60,9 +96,13 @@ export function describeModel(
     ['tokenizer.ggml.unknown_token_id', u32(tokenizer.unknownId)],
     ['tokenizer.ggml.padding_token_id', u32(tokenizer.padId)],
     ['tokenizer.ggml.add_bos_token', bool(tokenizer.addBos)],
-    ['tokenizer.xgenmm.style', string(isBase ? 'fast' : 'slow')],
+    ['tokenizer.xgenmm.style', string(variant === 'base' ? 'fast' : 'slow')],
     ['tokenizer.xgenmm.rstrip_ids', i32s(tokenizer.rstripIds)],
+  ];
+}
 
+function describeVision({ vision, resampler }: ModelConfig): Metadata {
+  return [
     ['clip.vision.image_size', u32(vision.imageSize)],
     ['clip.vision.patch_size', u32(vision.patchSize)],
     ['clip.vision.embedding_length', u32(vision.width)],
@@ -76,5 +116,5 @@ export function describeModel(
     ['resampler.head_dim', u32(resampler.headSize)],
     ['resampler.latent_count', u32(resampler.latents)],
     ['resampler.layer_norm_epsilon', f32(RESAMPLER_EPSILON)],
-  ]);
+  ];
 }

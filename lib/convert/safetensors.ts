@@ -1,13 +1,12 @@
-import type { FileHandle } from 'node:fs/promises';
 import { XgenmmError } from '../errors.js';
 import { describe } from '../options.js';
 import type { CheckpointFolder } from './checkpoint-folder.js';
+import { DTYPE_SIZE, type Dtype } from './chunk.js';
+import { type InputFile, readFully } from './input-file.js';
 import { isJsonObject, type JsonObject, parseJsonObject } from './json.js';
 
-export type Dtype = 'F32' | 'F16' | 'BF16';
-
-/** Bytes of one element. */
-export const DTYPE_SIZE: Record<Dtype, number> = { F32: 4, F16: 2, BF16: 2 };
+/** What the format calls them. */
+const DTYPES: Record<string, Dtype> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
 /** The format's own limit for the header. */
 const MAX_HEADER = 100_000_000;
@@ -20,21 +19,15 @@ export interface StoredTensor {
   dtype: Dtype;
   /** Slowest dimension first. */
   shape: number[];
-  shard: Shard;
+  shard: InputFile;
   /** Position of its first byte in the shard. */
   position: number;
-}
-
-/** One safetensors file, open for reading. */
-export interface Shard {
-  name: string;
-  file: FileHandle;
 }
 
 /** All tensors of a checkpoint, over open files: close it when done. */
 export class Weights {
   readonly tensors = new Map<string, StoredTensor>();
-  private readonly shards: Shard[] = [];
+  private readonly shards: InputFile[] = [];
 
   /** Reads every header; throws on a damaged one, with all files closed. */
   static async open(folder: CheckpointFolder): Promise<Weights> {
@@ -72,7 +65,7 @@ export class Weights {
   }
 
   private async add(folder: CheckpointFolder, name: string): Promise<void> {
-    const shard: Shard = { name, file: await folder.openFile(name) };
+    const shard: InputFile = { name, file: await folder.openFile(name) };
     this.shards.push(shard);
     for (const tensor of await readHeader(shard)) {
       const twin = this.tensors.get(tensor.name);
@@ -86,7 +79,7 @@ export class Weights {
   }
 }
 
-async function readHeader(shard: Shard): Promise<StoredTensor[]> {
+async function readHeader(shard: InputFile): Promise<StoredTensor[]> {
   const { size } = await shard.file.stat();
   if (size < 8) throw invalid(`Expected a safetensors file, received ${size} bytes in ${shard.name}`);
   const prefix = Buffer.alloc(8);
@@ -121,11 +114,12 @@ interface Span {
   end: number;
 }
 
-function parseEntry(shard: Shard, name: string, entry: unknown): Span {
+function parseEntry(shard: InputFile, name: string, entry: unknown): Span {
   const label = `the tensor ${describe(name)} in ${shard.name}`;
-  const { dtype, shape, data_offsets: offsets }: JsonObject = isJsonObject(entry) ? entry : {};
-  if (typeof dtype !== 'string' || !Object.hasOwn(DTYPE_SIZE, dtype)) {
-    throw invalid(`Expected dtype F32, F16 or BF16 for ${label}, received ${describe(dtype)}`);
+  const { dtype: stored, shape, data_offsets: offsets }: JsonObject = isJsonObject(entry) ? entry : {};
+  const dtype = typeof stored === 'string' && Object.hasOwn(DTYPES, stored) ? DTYPES[stored] : undefined;
+  if (dtype === undefined) {
+    throw invalid(`Expected dtype F32, F16 or BF16 for ${label}, received ${describe(stored)}`);
   }
   if (!isCounts(shape))
     throw invalid(`Expected an array of sizes as shape of ${label}, received ${JSON.stringify(shape)}`);
@@ -133,17 +127,17 @@ function parseEntry(shard: Shard, name: string, entry: unknown): Span {
     throw invalid(`Expected data_offsets [begin, end] for ${label}, received ${JSON.stringify(offsets)}`);
   }
   const [begin, end] = offsets as [number, number];
-  const size = shape.reduce((product, side) => product * side, DTYPE_SIZE[dtype as Dtype]);
+  const size = shape.reduce((product, side) => product * side, DTYPE_SIZE[dtype]);
   if (end - begin !== size) {
     throw invalid(
       `Expected ${size} bytes for ${label} of shape [${shape}], received data_offsets [${offsets}]`,
     );
   }
-  return { name, dtype: dtype as Dtype, shape, begin, end };
+  return { name, dtype, shape, begin, end };
 }
 
 /** As the format demands: the tensors fill the data without overlap and without holes. */
-function checkLayout(shard: Shard, spans: Span[], size: number): void {
+function checkLayout(shard: InputFile, spans: Span[], size: number): void {
   let filled = 0;
   for (const { name, begin, end } of spans.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
     if (begin !== filled) {
@@ -159,16 +153,6 @@ function checkLayout(shard: Shard, spans: Span[], size: number): void {
     filled = end;
   }
   if (filled !== size) throw invalid(`Expected ${filled} bytes of data in ${shard.name}, received ${size}`);
-}
-
-/** Fills `target` from `position` on; throws ERR_XGENMM_MODEL_INVALID where the file ends too early. */
-export async function readFully(shard: Shard, target: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < target.length; ) {
-    const { bytesRead } = await shard.file.read(target, done, target.length - done, position + done);
-    if (bytesRead === 0)
-      throw invalid(`Expected ${target.length} bytes at ${position} in ${shard.name}, received ${done}`);
-    done += bytesRead;
-  }
 }
 
 function isCounts(value: unknown): value is number[] {

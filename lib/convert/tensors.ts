@@ -23,8 +23,6 @@ export interface TensorPlan {
   name: string;
   /** Slowest dimension first; ggml's order is the reverse. */
   shape: number[];
-  /** Stored in the type that was asked for; everything else is F32. */
-  matrix: boolean;
   sources: Source[];
 }
 
@@ -65,17 +63,17 @@ function planText(text: TextConfig): TensorPlan[] {
     ),
     merged(text, 'output.weight', `${head}.weight`, `${head}.additional_fc.weight`),
     merged(text, 'output.bias', `${head}.bias`, `${head}.additional_fc.bias`),
-    vector('output_norm.weight', `${model}.norm.weight`, width),
+    tensor('output_norm.weight', `${model}.norm.weight`, [width]),
   ];
   for (let n = 0; n < layers; n++) {
     const [to, from] = [`blk.${n}`, `${model}.layers.${n}`];
     plans.push(
-      vector(`${to}.attn_norm.weight`, `${from}.input_layernorm.weight`, width),
-      matrix(`${to}.attn_qkv.weight`, `${from}.self_attn.qkv_proj.weight`, [width + 2 * kvWidth, width]),
-      matrix(`${to}.attn_output.weight`, `${from}.self_attn.o_proj.weight`, [width, width]),
-      vector(`${to}.ffn_norm.weight`, `${from}.post_attention_layernorm.weight`, width),
-      matrix(`${to}.ffn_up.weight`, `${from}.mlp.gate_up_proj.weight`, [2 * mlpWidth, width]),
-      matrix(`${to}.ffn_down.weight`, `${from}.mlp.down_proj.weight`, [width, mlpWidth]),
+      tensor(`${to}.attn_norm.weight`, `${from}.input_layernorm.weight`, [width]),
+      tensor(`${to}.attn_qkv.weight`, `${from}.self_attn.qkv_proj.weight`, [width + 2 * kvWidth, width]),
+      tensor(`${to}.attn_output.weight`, `${from}.self_attn.o_proj.weight`, [width, width]),
+      tensor(`${to}.ffn_norm.weight`, `${from}.post_attention_layernorm.weight`, [width]),
+      tensor(`${to}.ffn_up.weight`, `${from}.mlp.gate_up_proj.weight`, [2 * mlpWidth, width]),
+      tensor(`${to}.ffn_down.weight`, `${from}.mlp.down_proj.weight`, [width, mlpWidth]),
     );
   }
   return plans;
@@ -86,14 +84,14 @@ function planVision({ width, mlpWidth, layers, imageSize, patchSize }: VisionCon
   const grid = Math.floor(imageSize / patchSize);
   const padded = paddedWidth(mlpWidth);
   const plans = [
-    matrix('v.patch_embd.weight', `${tower}.embeddings.patch_embedding.weight`, [
+    tensor('v.patch_embd.weight', `${tower}.embeddings.patch_embedding.weight`, [
       width,
       3,
       patchSize,
       patchSize,
     ]),
-    vector('v.patch_embd.bias', `${tower}.embeddings.patch_embedding.bias`, width),
-    table('v.position_embd.weight', `${tower}.embeddings.position_embedding.weight`, [grid * grid, width]),
+    tensor('v.patch_embd.bias', `${tower}.embeddings.patch_embedding.bias`, [width]),
+    tensor('v.position_embd.weight', `${tower}.embeddings.position_embedding.weight`, [grid * grid, width]),
     ...norm('v.post_ln', `${tower}.post_layernorm`, width),
   ];
   for (let n = 0; n < layers; n++) {
@@ -104,16 +102,16 @@ function planVision({ width, mlpWidth, layers, imageSize, patchSize }: VisionCon
     );
     for (const part of ['q', 'k', 'v', 'out']) {
       plans.push(
-        matrix(`${to}.attn_${part}.weight`, `${from}.self_attn.${part}_proj.weight`, [width, width]),
-        vector(`${to}.attn_${part}.bias`, `${from}.self_attn.${part}_proj.bias`, width),
+        tensor(`${to}.attn_${part}.weight`, `${from}.self_attn.${part}_proj.weight`, [width, width]),
+        tensor(`${to}.attn_${part}.bias`, `${from}.self_attn.${part}_proj.bias`, [width]),
       );
     }
     // gelu(0) = 0 meets a zero column: the padding changes no result.
     plans.push(
-      padTo([padded, width], matrix(`${to}.ffn_up.weight`, `${from}.mlp.fc1.weight`, [mlpWidth, width])),
-      padTo([padded], vector(`${to}.ffn_up.bias`, `${from}.mlp.fc1.bias`, mlpWidth)),
-      padTo([width, padded], matrix(`${to}.ffn_down.weight`, `${from}.mlp.fc2.weight`, [width, mlpWidth])),
-      vector(`${to}.ffn_down.bias`, `${from}.mlp.fc2.bias`, width),
+      padTo([padded, width], tensor(`${to}.ffn_up.weight`, `${from}.mlp.fc1.weight`, [mlpWidth, width])),
+      padTo([padded], tensor(`${to}.ffn_up.bias`, `${from}.mlp.fc1.bias`, [mlpWidth])),
+      padTo([width, padded], tensor(`${to}.ffn_down.weight`, `${from}.mlp.fc2.weight`, [width, mlpWidth])),
+      tensor(`${to}.ffn_down.bias`, `${from}.mlp.fc2.bias`, [width]),
     );
   }
   return plans;
@@ -123,10 +121,10 @@ function planResampler(config: ResamplerConfig, width: number, textWidth: number
   const tokenizer = 'vlm.vision_tokenizer';
   const inner = config.heads * config.headSize;
   const plans = [
-    table('resampler.latents', `${tokenizer}.latents`, [config.latents, width]),
+    tensor('resampler.latents', `${tokenizer}.latents`, [config.latents, width]),
     ...norm('resampler.norm', `${tokenizer}.norm`, width),
-    matrix('resampler.proj.weight', `${tokenizer}.projection.weight`, [textWidth, width]),
-    vector('resampler.proj.bias', `${tokenizer}.projection.bias`, textWidth),
+    tensor('resampler.proj.weight', `${tokenizer}.projection.weight`, [textWidth, width]),
+    tensor('resampler.proj.bias', `${tokenizer}.projection.bias`, [textWidth]),
   ];
   for (let n = 0; n < config.depth; n++) {
     const [to, attention, mlp] = [
@@ -137,12 +135,12 @@ function planResampler(config: ResamplerConfig, width: number, textWidth: number
     plans.push(
       ...norm(`${to}.norm_media`, `${attention}.norm_media`, width),
       ...norm(`${to}.norm_latents`, `${attention}.norm_latents`, width),
-      matrix(`${to}.attn_q.weight`, `${attention}.to_q.weight`, [inner, width]),
-      matrix(`${to}.attn_kv.weight`, `${attention}.to_kv.weight`, [2 * inner, width]),
-      matrix(`${to}.attn_out.weight`, `${attention}.to_out.weight`, [width, inner]),
+      tensor(`${to}.attn_q.weight`, `${attention}.to_q.weight`, [inner, width]),
+      tensor(`${to}.attn_kv.weight`, `${attention}.to_kv.weight`, [2 * inner, width]),
+      tensor(`${to}.attn_out.weight`, `${attention}.to_out.weight`, [width, inner]),
       ...norm(`${to}.ffn_norm`, `${mlp}.0`, width),
-      matrix(`${to}.ffn_up.weight`, `${mlp}.1.weight`, [4 * width, width]),
-      matrix(`${to}.ffn_down.weight`, `${mlp}.3.weight`, [width, 4 * width]),
+      tensor(`${to}.ffn_up.weight`, `${mlp}.1.weight`, [4 * width, width]),
+      tensor(`${to}.ffn_down.weight`, `${mlp}.3.weight`, [width, 4 * width]),
     );
   }
   return plans;
@@ -153,21 +151,12 @@ export function paddedWidth(mlpWidth: number): number {
   return Math.ceil(mlpWidth / BLOCK) * BLOCK;
 }
 
-function matrix(name: string, source: string, shape: number[]): TensorPlan {
-  return { name, shape, matrix: true, sources: [{ name: source, shape, rows: shape[0] as number }] };
-}
-
-/** Two dimensions, but added or looked up rather than multiplied: F32 always. */
-function table(name: string, source: string, shape: number[]): TensorPlan {
-  return { ...matrix(name, source, shape), matrix: false };
-}
-
-function vector(name: string, source: string, length: number): TensorPlan {
-  return table(name, source, [length]);
+function tensor(name: string, source: string, shape: number[]): TensorPlan {
+  return { name, shape, sources: [{ name: source, shape, rows: shape[0] as number }] };
 }
 
 function norm(name: string, source: string, width: number): TensorPlan[] {
-  return ['weight', 'bias'].map((part) => vector(`${name}.${part}`, `${source}.${part}`, width));
+  return ['weight', 'bias'].map((part) => tensor(`${name}.${part}`, `${source}.${part}`, [width]));
 }
 
 function padTo(shape: number[], plan: TensorPlan): TensorPlan {
@@ -181,12 +170,10 @@ function merged(
   big: string,
   late: string,
 ): TensorPlan {
-  const isMatrix = name.endsWith('.weight');
-  const row = isMatrix ? [width] : [];
+  const row = name.endsWith('.weight') ? [width] : [];
   return {
     name,
     shape: [tokenizerLength + LATE_ROWS, ...row],
-    matrix: isMatrix,
     sources: [
       { name: big, shape: [tableRows, ...row], rows: tokenizerLength },
       { name: late, shape: [LATE_ROWS, ...row], rows: LATE_ROWS },
