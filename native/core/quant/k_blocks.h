@@ -2,48 +2,11 @@
 
 // Super-blocks of the K-quants, N at once, one in each lane.
 
-#include "quant/k_kernels.h"
-#include "quant/k_search.h"
+#include "quant/scale_search.h"
+#include "quant/tile.h"
 
 namespace xgenmm {
 namespace {
-
-// What a super-block is made from, value i of each lane in element i.
-template <int N>
-struct Tile {
-  Floats<N> x[kSuperBlock];
-  Floats<N> importance[kSuperBlock];
-};
-
-template <int N>
-void gather(const float* const* blocks, Floats<N>* values) {
-  for (int lane = 0; lane < N; ++lane) {
-    for (int i = 0; i < kSuperBlock; ++i) values[i][lane] = blocks[lane][i];
-  }
-}
-
-// The bits of each lane's value as f16.
-template <int N>
-Ints<N> to_half(const Floats<N>& x) {
-  Ints<N> half;
-  for (int lane = 0; lane < N; ++lane) half[lane] = ggml_fp32_to_fp16(x[lane]);
-  return half;
-}
-
-template <int N>
-Floats<N> from_half(const Ints<N>& half) {
-  Floats<N> x;
-  for (int lane = 0; lane < N; ++lane) {
-    x[lane] = ggml_fp16_to_fp32(static_cast<ggml_fp16_t>(half[lane]));
-  }
-  return x;
-}
-
-// byte(0) .. byte(3), each below 256, as they lie in memory.
-template <int N, typename Byte>
-Ints<N> word_of(Byte byte) {
-  return byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
-}
 
 // The 6-bit scales and mins of a block of Q4_K or Q5_K as its 12 bytes; bits above the sixth land
 // where ggml's do.
@@ -66,12 +29,14 @@ Ints<N> packed_scale(const Ints<N>* words, int j, bool min) {
 // Q4_K and Q5_K: d, dmin, 8 scales and mins, for Q5_K the high bits, the low four bits.
 template <int kBits>
 struct AffineBlock {
+  static constexpr int kValues = kSuperBlock;
   static constexpr int kHighest = (1 << kBits) - 1;
   static constexpr int kHighWords = kBits == 5 ? 8 : 0;
   static constexpr int kWords = 4 + kHighWords + 32;
   static constexpr int kBytes = 4 * kWords;
   static constexpr int kLength = 32;
   static constexpr int kSubBlocks = kSuperBlock / kLength;
+  static constexpr bool kNeedsRow = false;
   static constexpr int kHighestScale = 63;
 
   template <int N>
@@ -182,11 +147,13 @@ struct AffineBlock {
 
 // Q6_K: the low four bits, the high two, 16 scales, d.
 struct SymmetricBlock {
+  static constexpr int kValues = kSuperBlock;
   static constexpr int kHighest = 32;
   static constexpr int kBytes = 210;
   static constexpr int kWords = 53;  // half of the last one does not count
   static constexpr int kLength = 16;
   static constexpr int kSubBlocks = kSuperBlock / kLength;
+  static constexpr bool kNeedsRow = false;
 
   template <int N>
   static void quantize(const Tile<N>& tile, bool weighted, Ints<N>* words) {
@@ -240,42 +207,6 @@ struct SymmetricBlock {
     for (int k = 0; k < kWords; ++k) words[k] = empty ? Ints<N>{} : words[k];
   }
 };
-
-template <int N, typename Block>
-void quantize_blocks(const KBlocks& blocks) {
-  for (int64_t first = 0; first < blocks.count; first += N) {
-    const float *x[N], *importance[N];
-    for (int lane = 0; lane < N; ++lane) {
-      // Where too few are left, the last one fills up the lanes.
-      const int64_t block = first + lane < blocks.count ? first + lane : blocks.count - 1;
-      x[lane] = blocks.x + kSuperBlock * block;
-      importance[lane] = blocks.importance;
-      if (blocks.importance) importance[lane] += kSuperBlock * (block % blocks.row_blocks);
-    }
-    Tile<N> tile;
-    gather<N>(x, tile.x);
-    if (blocks.importance) gather<N>(importance, tile.importance);
-    Ints<N> words[Block::kWords];
-    Block::template quantize<N>(tile, blocks.importance != nullptr, words);
-    for (int lane = 0; lane < N && first + lane < blocks.count; ++lane) {
-      int32_t block[Block::kWords];
-      for (int k = 0; k < Block::kWords; ++k) block[k] = words[k][lane];
-      std::memcpy(blocks.out + Block::kBytes * (first + lane), block, Block::kBytes);
-    }
-  }
-}
-
-template <int N>
-void quantize_k_blocks(const KBlocks& blocks) {
-  switch (blocks.type) {
-    case GGML_TYPE_Q4_K:
-      return quantize_blocks<N, AffineBlock<4>>(blocks);
-    case GGML_TYPE_Q5_K:
-      return quantize_blocks<N, AffineBlock<5>>(blocks);
-    default:
-      return quantize_blocks<N, SymmetricBlock>(blocks);
-  }
-}
 
 }  // namespace
 }  // namespace xgenmm

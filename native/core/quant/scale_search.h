@@ -1,11 +1,11 @@
 #pragma once
 
-// The searches for the scale of a sub-block of a K-quant, for N sub-blocks at once, one in each
+// The searches for the scale of a block or sub-block, for N of them at once, one in each
 // lane. A lane goes through the operations of ggml's make_qkx2_quants(), make_qkx3_quants(),
 // make_qx_quants() or make_qp_quants() in their order, and none of them is fused with another, so
 // every rounding is theirs.
 
-#include "quant/k_lanes.h"
+#include "quant/lanes.h"
 
 namespace xgenmm {
 namespace {
