@@ -231,6 +231,8 @@ export interface NativeInspection {
     mlpWidth: number;
     heads: number;
   };
+  /** How the checkpoint's authors let it answer: `temperature` 0 is greedy, `repetitionPenalty` 1 none. Absent where the file is silent. */
+  generation?: { maxTokens: number; temperature: number; repetitionPenalty: number };
   resampler?: { layers: number; heads: number; headSize: number; latents: number; outputWidth: number };
   /** All tensors, summed by part and by ggml's name of their type. */
   tensors: {

@@ -9,13 +9,6 @@ import { parseArgs } from 'node:util';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Bytes made at a time, about. */
 const CHUNK = 4 << 20;
-/** What a token's logit gets that must never be chosen. */
-const NEVER = -1e4;
-const LATE = ['<image>', '<image placeholder>', '<|endofchunk|>'];
-const ADDED = [
-  ...['endoftext', 'assistant', 'placeholder1', 'placeholder2', 'placeholder3', 'placeholder4', 'system'],
-  ...['end', 'placeholder5', 'placeholder6', 'user'],
-].map((name) => `<|${name}|>`);
 
 const { values, positionals } = parseArgs({
   options: { type: { type: 'string', default: 'q4_k_m' }, seed: { type: 'string', default: '1' } },
@@ -39,27 +32,27 @@ const { parseConfig } = await import('../dist/convert/config.js');
 const { GGML_TYPE, layOut } = await import('../dist/convert/gguf-header.js');
 const { describeModel } = await import('../dist/convert/metadata.js');
 const { OutputFile } = await import('../dist/convert/output-file.js');
-const { PieceType } = await import('../dist/convert/sentencepiece.js');
+const { chooseTypes, FILE_TYPE, storedType } = await import('../dist/convert/mixture.js');
 const { planTensors } = await import('../dist/convert/tensors.js');
+const { logitBias, makeTokenizer } = await import('./full-size-tokenizer.mjs');
 
-/**
- * @typedef {import('../dist/convert/gguf-header.js').TensorType} TensorType
- * @typedef {import('../dist/convert/sentencepiece.js').Piece} Piece
- * @typedef {import('../dist/convert/tensors.js').TensorPlan} TensorPlan
- */
+/** @typedef {import('../dist/native.js').NativeTensorType} TensorType */
 
 // What config.json leaves out has the official checkpoints' value.
 const config = parseConfig({ model_type: 'xgenmm' });
 const tokenizer = makeTokenizer(config.text.tokenizerLength);
-const plans = planTensors(config);
-const tensors = plans.map((plan) => ({
-  name: plan.name,
-  shape: plan.shape.toReversed(),
-  type: storedType(plan),
-}));
-const metadata = describeModel('full-size-random', 'instruct-interleave', 'f16', config, tokenizer);
-// llama.cpp's number for Q4_K_M.
-if (values.type === 'q4_k_m') metadata.set('general.file_type', { type: 'u32', value: 15 });
+const layers = config.text.layers;
+const mixture = { ...chooseTypes(values.type), layers, tied: false, guided: false };
+const tensors = planTensors(config).map((plan) => {
+  const shape = plan.shape.toReversed();
+  return { name: plan.name, shape, type: storedType(plan.name, shape, mixture) ?? 'f32' };
+});
+const metadata = describeModel(
+  { name: 'full-size-random', variant: 'instruct-interleave', fileType: FILE_TYPE[values.type] },
+  config,
+  tokenizer,
+  { maxTokens: 1024, temperature: 0, repetitionPenalty: 1 },
+);
 const { header, positions, size } = layOut(metadata, tensors);
 const stream = createCipheriv(
   'aes-128-ctr',
@@ -85,26 +78,6 @@ try {
 }
 const seconds = (performance.now() - start) / 1000;
 process.stderr.write(`${file.path}: ${(size / 1e9).toFixed(2)} GB in ${seconds.toFixed(0)} s\n`);
-
-/**
- * llama.cpp's Q4_K_M mixture for the language model, Q8_0 for the vision part. The patch kernel's rows hold 14 values: no block fits.
- * @param {TensorPlan} plan
- * @returns {TensorType}
- */
-function storedType({ name, matrix }) {
-  if (!matrix) return 'f32';
-  if (values.type === 'f16' || name === 'v.patch_embd.weight') return 'f16';
-  if (name.startsWith('v.') || name.startsWith('resampler.')) return 'q8_0';
-  if (name === 'output.weight') return 'q6_K';
-  if (name.endsWith('attn_qkv.weight')) return 'q5_K';
-  if (name.endsWith('ffn_down.weight')) {
-    const layer = Number(name.split('.')[1]);
-    const eighth = Math.floor(config.text.layers / 8);
-    const precise = layer < eighth || layer >= 7 * eighth || (layer - eighth) % 3 === 2;
-    return precise ? 'q6_K' : 'q4_K';
-  }
-  return 'q4_K';
-}
 
 /**
  * The bytes of a tensor: matrices and tables of mean 0 that keep the size of what they multiply, norms that change nothing.
@@ -162,10 +135,6 @@ function scale(bytes, type, deviation) {
       put(0, deviation / 258);
       put(2, (7.5 * deviation) / 258);
       break;
-    case 'q5_K':
-      put(0, deviation / 527);
-      put(2, (15.5 * deviation) / 527);
-      break;
     case 'q6_K':
       put(208, deviation / 1365);
   }
@@ -180,40 +149,4 @@ function toHalf(value) {
   const fraction = Math.round(value * 2 ** (10 - exponent));
   // With the leading bit, which is 0 in a subnormal number and 1 above.
   return ((exponent + 14) << 10) + fraction;
-}
-
-/**
- * Every token that is chosen shows as text: none ends the answer, none is part of a character.
- * @param {Piece} piece
- */
-function logitBias({ text, type }) {
-  return type === PieceType.normal && /[^▁]/.test(text) ? 0 : NEVER;
-}
-
-/**
- * Ids and added tokens are those of the official checkpoints, the other pieces are made of up to three letters.
- * @param {number} length V0.
- */
-function makeTokenizer(length) {
-  const normals = length - 1 - ADDED.length;
-  const letters = [...'abcdefghijklmnopqrstuvwxyz'];
-  const others = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i));
-  const pairs = letters.flatMap((a) => letters.map((b) => a + b));
-  const triples = pairs.flatMap((pair) => letters.map((c) => pair + c));
-  const words = ['▁', ...others, ...[...letters, ...pairs].map((text) => `▁${text}`), ...pairs, ...triples];
-  words.push(...triples.map((text) => `▁${text}`));
-
-  /** @type {Piece[]} */
-  const pieces = ['<unk>', '<s>', '</s>'].map((text) => ({ text, score: 0, type: PieceType.control }));
-  pieces[0].type = PieceType.unknown;
-  for (let byte = 0; byte < 256; byte++) {
-    const digits = byte.toString(16).toUpperCase().padStart(2, '0');
-    pieces.push({ text: `<0x${digits}>`, score: 0, type: PieceType.byte });
-  }
-  for (const text of words.slice(0, normals - pieces.length)) {
-    pieces.push({ text, score: -pieces.length, type: PieceType.normal });
-  }
-  for (const text of [...ADDED, '<pad>', ...LATE]) pieces.push({ text, score: 0, type: PieceType.control });
-  const rstripIds = [2, ...ADDED.map((_, index) => normals + index).slice(1)];
-  return { pieces, unknownId: 0, bosId: 1, eosId: normals, padId: length - 1, addBos: false, rstripIds };
 }

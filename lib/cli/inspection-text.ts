@@ -13,7 +13,7 @@ export const PARTS = {
 
 /** What is in a file, as lines for people. */
 export function describeInspection(inspection: NativeInspection): string[] {
-  const { fileBytes, text, vision, resampler } = inspection;
+  const { fileBytes, text, vision, resampler, generation } = inspection;
   const facts: [string, string][] = [
     ['model', describeModel(inspection)],
     ['file', formatBytes(fileBytes)],
@@ -30,6 +30,12 @@ export function describeInspection(inspection: NativeInspection): string[] {
       'tokenizer',
       `style ${text.tokenizerStyle}, ${text.vocabSize} tokens, ${text.addedTokens} of them added`,
     ]);
+  }
+  if (generation !== undefined) {
+    const { maxTokens, temperature, repetitionPenalty } = generation;
+    const chosen = temperature === 0 ? 'greedy' : `temperature ${temperature.toFixed(2)}`;
+    const penalty = repetitionPenalty === 1 ? '' : `, repetition penalty ${repetitionPenalty.toFixed(2)}`;
+    facts.push(['answers', `up to ${maxTokens} tokens, ${chosen}${penalty}, as its authors let it answer`]);
   }
   if (vision !== undefined) {
     const grids = vision.grids.map(({ columns, rows }) => `${columns}x${rows}`).join(' ');

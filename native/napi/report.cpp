@@ -89,6 +89,14 @@ Napi::Object write_resampler(Napi::Env env, const VisionConfig& vision) {
   return out;
 }
 
+Napi::Object write_generation(Napi::Env env, const GenerationDefaults& generation) {
+  Napi::Object out = Napi::Object::New(env);
+  out["maxTokens"] = generation.max_tokens;
+  out["temperature"] = generation.temperature;
+  out["repetitionPenalty"] = generation.repetition_penalty;
+  return out;
+}
+
 Napi::Object write_group(Napi::Env env, const TensorGroup& group) {
   Napi::Object out = Napi::Object::New(env);
   out["part"] = part_name(group.part);
@@ -150,6 +158,7 @@ Napi::Object write_inspection(Napi::Env env, const Inspection& inspection) {
   out["variant"] = inspection.identity.variant;
   out["name"] = inspection.identity.name;
   if (inspection.text) out["text"] = write_text(env, *inspection.text);
+  if (inspection.generation) out["generation"] = write_generation(env, *inspection.generation);
   if (inspection.vision) {
     out["vision"] = write_vision(env, *inspection.vision);
     out["resampler"] = write_resampler(env, *inspection.vision);

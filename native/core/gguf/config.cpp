@@ -187,4 +187,14 @@ std::optional<VisionConfig> read_vision_config(const GgufFile& file) {
   return vision;
 }
 
+std::optional<GenerationDefaults> read_generation_defaults(const GgufFile& file) {
+  if (!file.has("xgenmm.generation.max_tokens")) return std::nullopt;
+  const std::string temperature_key = "xgenmm.generation.temperature";
+  const float temperature = file.f32(temperature_key, 0.0f);
+  if (temperature != 0.0f) positive(file, temperature_key, temperature);
+  const std::string penalty_key = "xgenmm.generation.repetition_penalty";
+  return GenerationDefaults{file.u32("xgenmm.generation.max_tokens"), temperature,
+                            positive(file, penalty_key, file.f32(penalty_key, 1.0f))};
+}
+
 }  // namespace xgenmm

@@ -67,6 +67,13 @@ struct ModelIdentity {
   std::string image_separator;  // what a chat puts after a picture
 };
 
+// How the checkpoint's authors let it answer. For people: the engine does what it is asked.
+struct GenerationDefaults {
+  uint32_t max_tokens;
+  float temperature;  // 0: greedy
+  float repetition_penalty;  // 1: none
+};
+
 // Each reads and checks its part: every number is in a sane range and consistent with the others,
 // so that no later product overflows. Throws kModelInvalid, or kModelUnsupported for a sound file
 // of a kind that is not run here.
@@ -74,5 +81,7 @@ ModelIdentity read_identity(const GgufFile& file);
 TextConfig read_text_config(const GgufFile& file);
 // Empty when the file has no vision part.
 std::optional<VisionConfig> read_vision_config(const GgufFile& file);
+// Empty when the file says nothing about it.
+std::optional<GenerationDefaults> read_generation_defaults(const GgufFile& file);
 
 }  // namespace xgenmm

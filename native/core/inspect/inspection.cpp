@@ -140,6 +140,7 @@ Inspection inspect_file(const std::string& path, int context_size) {
   } else if (!plain) {
     file.fail("expected a vision part, but key \"clip.vision.block_count\" is missing");
   }
+  result.generation = read_generation_defaults(file);
   result.tensors = group_tensors(file);
   result.working_bytes = measure_working_memory(result, mapped);
   return result;

@@ -44,6 +44,7 @@ struct Inspection {
   ModelIdentity identity;
   std::optional<Text> text;
   std::optional<VisionConfig> vision;
+  std::optional<GenerationDefaults> generation;
   std::vector<TensorGroup> tensors;  // by part, then by size
   // What loading reserves for computing, keys and values aside.
   uint64_t working_bytes;
