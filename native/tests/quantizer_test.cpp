@@ -21,9 +21,10 @@ constexpr ggml_type kTypes[] = {GGML_TYPE_F32,  GGML_TYPE_F16,  GGML_TYPE_BF16,
                                 GGML_TYPE_Q4_K, GGML_TYPE_Q4_0, GGML_TYPE_IQ4_NL};
 
 // What a row may be made of.
-enum class Kind { kRandom, kConstant, kZero, kSubnormal, kHuge, kOutlier, kMixed };
-constexpr Kind kKinds[] = {Kind::kRandom, Kind::kConstant, Kind::kZero, Kind::kSubnormal,
-                           Kind::kHuge,   Kind::kOutlier,  Kind::kMixed};
+enum class Kind { kRandom, kConstant, kZero, kSubnormal, kHuge, kOutlier, kMixed, kBits, kTies };
+constexpr Kind kKinds[] = {Kind::kRandom,    Kind::kConstant, Kind::kZero,
+                           Kind::kSubnormal, Kind::kHuge,     Kind::kOutlier,
+                           Kind::kMixed,     Kind::kBits,     Kind::kTies};
 
 std::vector<float> make_values(Kind kind, size_t count, uint32_t seed = 1) {
   std::mt19937 random(seed);
@@ -52,6 +53,21 @@ std::vector<float> make_values(Kind kind, size_t count, uint32_t seed = 1) {
         break;
       case Kind::kMixed:
         values[i] = std::ldexp(value, static_cast<int>(random() % 40) - 30);
+        break;
+      case Kind::kBits: {
+        // Any number below 65520; every second one halfway between two f16s or two subnormal ones.
+        const uint32_t bits = static_cast<uint32_t>(random()) % 0x477ff000;
+        const uint32_t tie = bits < 0x38800000 ? 0 : (bits & ~0xfffu) | 0x1000;
+        const uint32_t chosen = i % 2 == 0 || tie >= 0x477ff000 ? bits : tie;
+        std::memcpy(&values[i], &chosen, sizeof(float));
+        if (chosen == 0 && i % 2 == 1)
+          values[i] = std::ldexp(static_cast<float>(2 * (random() % 1024) + 1), -25);
+        if (random() % 2 == 0) values[i] = -values[i];
+        break;
+      }
+      case Kind::kTies:
+        // Halfway between two steps of q8_0, whose block the first value scales.
+        values[i] = i % 32 == 0 ? 127.0f : static_cast<float>(random() % 254) - 126.5f;
         break;
     }
   }

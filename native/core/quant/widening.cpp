@@ -3,36 +3,26 @@
 #include <algorithm>
 #include <cstring>
 
+#include "quant/float_bits.h"
+
 namespace xgenmm {
 
 namespace {
 
 // Every loop here is over independent values without a branch, so that compilers vectorise it.
 
-float from_bits(uint32_t bits) {
-  float value;
-  std::memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-uint32_t to_bits(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-
 float widen_half(uint16_t half) {
-  // Exponent and mantissa in a float's place; the bias is yet an f16's.
+  // Exponent and mantissa in a float's place.
   const uint32_t shifted = static_cast<uint32_t>(half & 0x7fff) << 13;
   const uint32_t exponent = shifted & (0x1fu << 23);
-  const uint32_t normal = shifted + (uint32_t{127 - 15} << 23);
-  // With the exponent of 2^-14 and an implicit one too many, which the subtraction takes away.
-  const float subnormal = from_bits(normal + (1u << 23)) - from_bits(uint32_t{127 - 14} << 23);
+  // A subnormal gets the exponent of 2^-14 and with it an implicit one, which is subtracted again:
+  // compilers give up on a loop that does so only where it has to be.
+  const uint32_t one = exponent == 0 ? uint32_t{127 - 14} << 23 : 0;
+  const uint32_t bias = exponent == 0 ? one : uint32_t{127 - 15} << 23;
   // Infinity and NaN keep the largest exponent.
-  const uint32_t finite = exponent == 0 ? to_bits(subnormal) : normal;
-  const uint32_t magnitude =
-      exponent == (0x1fu << 23) ? normal + (uint32_t{128 - 16} << 23) : finite;
-  return from_bits(magnitude | static_cast<uint32_t>(half & 0x8000) << 16);
+  const uint32_t rest = exponent == (0x1fu << 23) ? uint32_t{128 - 16} << 23 : 0;
+  const float magnitude = from_bits(shifted + bias + rest) - from_bits(one);
+  return from_bits(to_bits(magnitude) | static_cast<uint32_t>(half & 0x8000) << 16);
 }
 
 template <typename Convert>
