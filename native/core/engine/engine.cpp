@@ -280,7 +280,7 @@ void Engine::compute_text(const Scheduler::Step& step) {
       parts.push_back(sequence.next_part(room));
       columns += parts.back().count;
       reads = reads || sequence.stage() == Sequence::Stage::kPrefill;
-      wants_hidden = wants_hidden || job->text->wants_hidden();
+      wants_hidden = wants_hidden || (parts.back().outputs > 0 && job->text->wants_hidden());
     }
     std::vector<float> logits, hidden;
     if (!model_->text().forward(parts, logits, nullptr, wants_hidden ? &hidden : nullptr)) return;

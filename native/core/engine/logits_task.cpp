@@ -38,7 +38,7 @@ bool LogitsTask::take_rows(const Model& model, const Rows& rows, double, bool) {
   const TextConfig& config = model.text_config();
   logits_.insert(logits_.end(), rows.logits,
                  rows.logits + std::ptrdiff_t{rows.count} * config.vocab_size);
-  if (wants_hidden_) take_hidden(config, rows);
+  if (wants_hidden_ && rows.count > 0) take_hidden(config, rows);
   if (sequence_.stage() == Sequence::Stage::kPrefill) return false;
   send(event::Logits{sequence_.prompt().ids(), std::move(logits_), config.vocab_size,
                      std::move(hidden_)});
