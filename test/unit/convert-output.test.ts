@@ -9,7 +9,10 @@ const FIRST = 'model-00001-of-00002.safetensors';
 
 describe('arguments and output', () => {
   test.each([
-    [{ type: 'q4_0' }, "Expected 'f32' or 'f16' or 'bf16' for type in convert(), received \"q4_0\""],
+    [{ type: 'Q4_0' }, "or 'q4_0' or 'iq4_nl' for type in convert(), received \"Q4_0\""],
+    [{ vision: 'q4_k_m' }, "or 'q8_0' or 'q4_0' for vision in convert(), received \"q4_k_m\""],
+    [{ part: 'text' }, "Expected 'all' or 'vision' for part in convert()"],
+    [{ imatrix: 7 }, 'Expected a path or file URL for imatrix in convert(), received 7'],
     [{ variant: 'chat' }, 'for variant in convert(), received "chat"'],
     [{ typ: 'f16' }, "Unknown option 'typ' in convert(): did you mean 'type'?"],
     [{ signal: {} }, 'Expected an AbortSignal for signal in convert()'],

@@ -1,9 +1,16 @@
-import { stat } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { convert } from '../../lib/convert/convert.js';
-import { convertToGguf, copyCheckpoint, editJson, TINY, temporaryFolder } from './checkpoint.js';
+import {
+  convertToGguf,
+  copyCheckpoint,
+  editJson,
+  expectRefusal,
+  TINY,
+  temporaryFolder,
+} from './checkpoint.js';
 import { readGguf } from './gguf-reader.js';
 
 const V0 = 612;
@@ -15,12 +22,16 @@ describe('keys', () => {
     ['general.name', 'string', 'tiny'],
     ['general.alignment', 'u32', 32],
     ['general.file_type', 'u32', 1],
+    ['general.quantization_version', 'u32', 2],
     ['xgenmm.format_version', 'u32', 1],
     ['xgenmm.variant', 'string', 'instruct-interleave'],
     ['xgenmm.image_mode', 'string', 'anyres'],
     ['xgenmm.anyres_grids', 'i32[]', GRIDS],
-    ['xgenmm.initial_tokenizer_len', 'u32', V0],
     ['xgenmm.image_separator', 'string', '\n'],
+    ['xgenmm.initial_tokenizer_len', 'u32', V0],
+    ['xgenmm.generation.max_tokens', 'u32', 1024],
+    ['xgenmm.generation.temperature', 'f32', 0],
+    ['xgenmm.generation.repetition_penalty', 'f32', 1],
     ['phi3.context_length', 'u32', 4096],
     ['phi3.embedding_length', 'u32', 96],
     ['phi3.block_count', 'u32', 3],
@@ -66,6 +77,12 @@ describe('keys', () => {
     ['f32', 0],
     ['f16', 1],
     ['bf16', 32],
+    ['q8_0', 7],
+    ['q6_k', 18],
+    ['q5_k_m', 17],
+    ['q4_k_m', 15],
+    ['q4_0', 2],
+    ['iq4_nl', 25],
   ] as const)('file type of %s', async (type, number) => {
     const { metadata } = await convertToGguf(TINY, { type });
     expect(metadata.get('general.file_type')?.value).toBe(number);
@@ -77,6 +94,30 @@ describe('keys', () => {
     expect(metadata.get('xgenmm.image_mode')?.value).toBe('squash');
     expect(metadata.get('xgenmm.image_separator')?.value).toBe('');
     expect(metadata.get('tokenizer.xgenmm.style')?.value).toBe('fast');
+    expect(metadata.get('xgenmm.generation.max_tokens')?.value).toBe(256);
+  });
+
+  test('generation_config.json says how the model answers', async () => {
+    const folder = await copyCheckpoint();
+    const config = { max_new_tokens: 77, do_sample: true, temperature: 0.5, repetition_penalty: 1.5 };
+    await writeFile(join(folder, 'generation_config.json'), JSON.stringify(config));
+    const { metadata } = await convertToGguf(folder);
+    expect(metadata.get('xgenmm.generation.max_tokens')?.value).toBe(77);
+    expect(metadata.get('xgenmm.generation.temperature')?.value).toBe(0.5);
+    expect(metadata.get('xgenmm.generation.repetition_penalty')?.value).toBe(1.5);
+    await rm(join(folder, 'generation_config.json'));
+    expect((await convertToGguf(folder)).metadata.get('xgenmm.generation.max_tokens')?.value).toBe(1024);
+  });
+
+  test.each([
+    { max_new_tokens: 0 },
+    { max_new_tokens: 1.5 },
+    { repetition_penalty: '2' },
+    { do_sample: true, temperature: -1 },
+  ])('a generation_config.json of %j is refused', async (config) => {
+    const folder = await copyCheckpoint();
+    await writeFile(join(folder, 'generation_config.json'), JSON.stringify(config));
+    await expectRefusal(folder, 'MODEL_INVALID', 'in generation_config.json, received');
   });
 
   test('defaults stand in for what the short official config.json leaves out', async () => {
@@ -120,10 +161,11 @@ test('the result says what was written, and progress ends with the whole file', 
   expect(result).toEqual({
     path: output,
     variant: 'instruct-dpo',
-    type: 'bf16',
-    tensorCount: tensors.size,
+    types: { text: 'bf16', vision: 'bf16', resampler: 'bf16' },
+    tensors: expect.any(Array),
     bytes,
   });
+  expect(result.tensors.reduce((sum, { count }) => sum + count, 0)).toBe(tensors.size);
   const done = steps.map(([value]) => value);
   expect(done).toEqual(done.toSorted((a, b) => a - b));
   expect(done[0]).toBeGreaterThan(header.length);

@@ -18,6 +18,18 @@ export interface Gguf {
 
 const TYPES: Record<number, string> = { 4: 'u32', 5: 'i32', 6: 'f32', 7: 'bool', 8: 'string' };
 const ARRAY = 9;
+/** By ggml's number of a type: the elements of a block and its bytes. */
+const BLOCKS: Record<number, [elements: number, bytes: number]> = {
+  0: [1, 4],
+  1: [1, 2],
+  2: [32, 18],
+  8: [32, 34],
+  12: [256, 144],
+  13: [256, 176],
+  14: [256, 210],
+  20: [32, 18],
+  30: [1, 2],
+};
 
 /** Reads a GGUF file and checks what the format demands of its layout. */
 export async function readGguf(path: string): Promise<Gguf> {
@@ -71,7 +83,8 @@ export async function readGguf(path: string): Promise<Gguf> {
   for (const { name, shape, type, offset } of infos) {
     if (offset !== end) throw new Error(`${name} starts at ${offset}, not at ${end}`);
     if (tensors.has(name)) throw new Error(`${path} has ${name} twice`);
-    const length = shape.reduce((product, side) => product * side, type === 0 ? 4 : 2);
+    const [elements, bytes] = BLOCKS[type] as [number, number];
+    const length = (shape.reduce((product, side) => product * side, 1) / elements) * bytes;
     tensors.set(name, { shape, type, bytes: file.subarray(start + offset, start + offset + length) });
     end = Math.ceil((offset + length) / 32) * 32;
   }
