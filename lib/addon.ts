@@ -25,7 +25,7 @@ export function loadAddon(root = ROOT): NativeModule {
   const addon = available(root, () => require(locate(root).path) as NativeModule);
   if (!guarded.has(addon)) {
     guarded.add(addon);
-    // Node.js ends the process without asking addons: engines must not compute while it is taken down around them.
+    // Node.js ends the process without asking addons: threads must not compute while it is taken down around them.
     process.once('exit', () => addon.stopAll());
   }
   return addon;

@@ -91,6 +91,25 @@ TEST(gguf_header) {
   CHECK(GgufFile(empty.path()).tensors().empty());
 }
 
+TEST(gguf_takes_so_many_entries_and_no_more) {
+  const auto keys = [](uint64_t count) {
+    Bytes bytes;
+    bytes.header(0, count);
+    for (uint64_t i = 0; i < count; ++i) bytes.key_u32(std::to_string(i), 1);
+    return bytes;
+  };
+  const auto tensors = [](uint64_t count) {
+    Bytes bytes;
+    bytes.header(count, 0);
+    for (uint64_t i = 0; i < count; ++i) bytes.tensor(std::to_string(i), {1}, GGML_TYPE_F32, 0);
+    return bytes.pad(32, 32);
+  };
+  CHECK_EQ(GgufFile(TemporaryFile(keys(65536).get()).path()).keys().size(), size_t{65536});
+  CHECK_EQ(GgufFile(TemporaryFile(tensors(65536).get()).path()).tensors().size(), size_t{65536});
+  check_refused(keys(65537));
+  check_refused(tensors(65537));
+}
+
 TEST(gguf_values) {
   check_refused(Bytes().header(0, 1).key_u32("", 1).pad(1, 16));
   check_refused(Bytes().header(0, 2).key_u32("a", 1).key_u32("a", 2));

@@ -10,6 +10,8 @@ namespace xgenmm {
 namespace {
 
 constexpr uint64_t kMaxKeyLength = 65535;  // GGUF's own limit
+// A model has hundreds; millions of them would take many times the memory that the file takes.
+constexpr uint64_t kMaxEntries = 65536;
 
 size_t scalar_size(uint32_t type) {
   switch (type) {
@@ -100,6 +102,11 @@ GgufFile::GgufFile(const std::string& path) : path_(path), mapping_(path) {
   // before looping over it.
   if (value_count > reader.remaining() / 13 || tensor_count > reader.remaining() / 24) {
     fail("the header promises more entries than the file can hold");
+  }
+  if (value_count > kMaxEntries || tensor_count > kMaxEntries) {
+    fail("expected at most " + std::to_string(kMaxEntries) +
+         " keys and as many tensors, received " + std::to_string(value_count) + " and " +
+         std::to_string(tensor_count));
   }
   read_values(reader, value_count);
   read_tensors(reader, tensor_count);
