@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { loadAddon } from '../addon.js';
 import { compare } from '../compare/compare.js';
 import { plotComparison } from '../compare/plot.js';
-import { OutputFile } from '../convert/output-file.js';
+import { checkOutput, OutputFile } from '../convert/output-file.js';
 import { filePath } from '../options.js';
 import { checkSeparate } from '../samples/separate-output.js';
 import { describeComparison } from './comparison-text.js';
@@ -69,5 +69,5 @@ async function run(a: string, b: string, { plot, json, ...flags }: CompareFlags)
 async function createPlot(plot: string, inputs: string[]): Promise<OutputFile> {
   const path = filePath(plot, 'the plot');
   await checkSeparate(path, inputs);
-  return OutputFile.create(path);
+  return OutputFile.create(await checkOutput(path, 0));
 }

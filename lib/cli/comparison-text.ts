@@ -30,10 +30,11 @@ export function describeComparison(comparison: Comparison): string[] {
       : [
           '',
           ...formatTable([
-            ['embeddings of pictures', 'mean cosine', 'least cosine', 'relative error'],
+            ['embeddings of pictures', 'mean cosine', 'least picture', 'least row', 'relative error'],
             [
               `${count(embeddings.pictures, 'picture')}, ${count(embeddings.rows, 'row')}`,
               embeddings.meanCosine.toFixed(6),
+              embeddings.minPictureCosine.toFixed(6),
               embeddings.minCosine.toFixed(6),
               percent(embeddings.relativeError, 3),
             ],

@@ -5,8 +5,11 @@ export interface EmbeddingError {
   pictures: number;
   /** Embeddings: positions that the pictures take in prompts. */
   rows: number;
+  /** Cosines of single embeddings: their mean and the least of them. */
   meanCosine: number;
   minCosine: number;
+  /** Least cosine of all embeddings of a picture together. */
+  minPictureCosine: number;
   /** Length of all differences over the length of all embeddings of the reference. */
   relativeError: number;
 }
@@ -18,11 +21,13 @@ export class EmbeddingTally {
   #rows = 0;
   #sum = 0;
   #least = 1;
+  #leastPicture = 1;
 
   /** `[rows, width]` each, of one picture. */
   add(reference: Float32Array, received: Float32Array, width: number): void {
     this.#error.add(reference, received);
     this.#pictures++;
+    this.#leastPicture = Math.min(this.#leastPicture, cosine(reference, received));
     for (let begin = 0; begin < reference.length; begin += width) {
       const similarity = cosine(
         reference.subarray(begin, begin + width),
@@ -42,6 +47,7 @@ export class EmbeddingTally {
       rows: this.#rows,
       meanCosine: this.#sum / this.#rows,
       minCosine: this.#least,
+      minPictureCosine: this.#leastPicture,
       relativeError: this.#error.relative,
     };
   }

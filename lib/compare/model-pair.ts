@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { StoredMetadata } from '../convert/stored-metadata.js';
 import { type Engine, translated } from '../engine.js';
 import { XgenmmError } from '../errors.js';
 import type { NativeModule } from '../native.js';
@@ -75,14 +76,11 @@ async function checkVocabularies(addon: NativeModule, a: string, b: string): Pro
 
 /** The texts of all tokens as they are in the file. */
 async function readTokens(addon: NativeModule, path: string): Promise<Buffer> {
-  const { metadata } = translated(() => addon.listFile(path));
-  const entry = metadata.find(({ key }) => key === TOKENS_KEY);
-  if (entry === undefined) return Buffer.alloc(0);
+  const listing = translated(() => addon.listFile(path));
   const file = await open(path);
   try {
-    const bytes = Buffer.alloc(entry.end - entry.begin);
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, entry.begin);
-    return bytes.subarray(0, bytesRead);
+    const tokens = (await StoredMetadata.read({ name: path, file }, listing)).values.get(TOKENS_KEY);
+    return tokens?.type === 'pair' ? Buffer.from(tokens.bytes) : Buffer.alloc(0);
   } finally {
     await file.close();
   }

@@ -1,10 +1,13 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { loadAddon } from '../addon.js';
 import { translated } from '../engine.js';
 import { XgenmmError } from '../errors.js';
 import type { NativeImportance, NativeListing } from '../native.js';
+import { describe } from '../options.js';
 import { layOut, type TensorInfo, type Value } from './gguf-header.js';
+import { type InputFile, readFully } from './input-file.js';
 import type { OutputFile } from './output-file.js';
+import { StoredMetadata } from './stored-metadata.js';
 
 /** llama.cpp's names: what a file is, and the two tensors of each weight. */
 const KIND_KEY = 'general.type';
@@ -16,8 +19,6 @@ const COUNTS = '.counts';
 const MAX_BYTES = 2 ** 28;
 /** Far above what meets the weights of any model: the search adds up products of these in f32, squared. */
 const MAX_MEAN = 1e12;
-/** GGUF's number of the type of a string. */
-const STRING_TYPE = 8;
 
 /** What an importance file says about its own making. */
 export interface ImportanceOrigin {
@@ -67,7 +68,7 @@ export async function writeImportance(
  * llama-imatrix. Weights that nothing has met are left out. Rejects with ERR_XGENMM_FILE_NOT_FOUND or ERR_XGENMM_MODEL_INVALID.
  */
 export async function readImportance(path: string): Promise<Map<string, Float32Array>> {
-  const { metadata, tensors } = translated(() => loadAddon().listFile(path));
+  const listing = translated(() => loadAddon().listFile(path));
   const file = await open(path).catch((cause) => {
     throw new XgenmmError(
       'ERR_XGENMM_FILE_NOT_FOUND',
@@ -75,32 +76,27 @@ export async function readImportance(path: string): Promise<Map<string, Float32A
       { cause },
     );
   });
+  const input = { name: path, file };
   try {
-    await checkKind(file, path, metadata);
-    const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+    const kind = (await StoredMetadata.read(input, listing)).text(KIND_KEY);
+    if (kind !== KIND) {
+      const received = kind === undefined ? 'no such key' : describe(kind);
+      throw invalid(
+        path,
+        `${KIND_KEY} = ${KIND}`,
+        `${received}: make one with \`xgen-mm imatrix\` or llama-imatrix`,
+      );
+    }
+    const bytes = listing.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
     if (bytes > MAX_BYTES) throw invalid(path, `at most ${MAX_BYTES} bytes of tensors`, `${bytes}`);
-    return await readEntries(file, path, tensors);
+    return await readEntries(input, listing.tensors);
   } finally {
     await file.close();
   }
 }
 
-async function checkKind(file: FileHandle, path: string, metadata: NativeListing['metadata']): Promise<void> {
-  const expected = Buffer.concat([lengthPrefixed(KIND_KEY), typeNumber(STRING_TYPE), lengthPrefixed(KIND)]);
-  const entry = metadata.find(({ key }) => key === KIND_KEY);
-  const sameLength = entry !== undefined && entry.end - entry.begin === expected.length;
-  const received = sameLength ? await readBytes(file, path, entry.begin, expected.length) : Buffer.alloc(0);
-  if (received.equals(expected)) return;
-  throw invalid(
-    path,
-    `${KIND_KEY} = ${KIND}`,
-    'another kind of file: make one with `xgen-mm imatrix` or llama-imatrix',
-  );
-}
-
 async function readEntries(
-  file: FileHandle,
-  path: string,
+  input: InputFile,
   tensors: NativeListing['tensors'],
 ): Promise<Map<string, Float32Array>> {
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
@@ -109,18 +105,18 @@ async function readEntries(
     if (!sums.name.endsWith(SUMS)) continue;
     const weight = sums.name.slice(0, -SUMS.length);
     const counts = byName.get(`${weight}${COUNTS}`);
-    if (counts === undefined) throw invalid(path, `${weight}${COUNTS} beside ${sums.name}`, 'none');
-    const count = readCount(path, counts.name, await readFloats(file, path, counts));
-    const means = (await readFloats(file, path, sums)).map((sum) => sum / Math.max(count, 1));
+    if (counts === undefined) throw invalid(input.name, `${weight}${COUNTS} beside ${sums.name}`, 'none');
+    const count = readCount(input.name, counts.name, await readFloats(input, counts));
+    const means = (await readFloats(input, sums)).map((sum) => sum / Math.max(count, 1));
     const fault = means.findIndex((mean) => !(mean >= 0 && mean <= MAX_MEAN));
     if (fault !== -1) {
       const expected = `sums of squares of activations in ${sums.name}`;
-      throw invalid(path, expected, `${means[fault]} for each row of column ${fault}`);
+      throw invalid(input.name, expected, `${means[fault]} for each row of column ${fault}`);
     }
     if (count > 0) entries.set(weight, means);
   }
   if (entries.size === 0) {
-    throw invalid(path, `tensors whose names end in ${SUMS}`, 'none that something was summed up for');
+    throw invalid(input.name, `tensors whose names end in ${SUMS}`, 'none that something was summed up for');
   }
   return entries;
 }
@@ -135,37 +131,13 @@ function readCount(path: string, name: string, values: Float32Array): number {
 }
 
 async function readFloats(
-  file: FileHandle,
-  path: string,
+  input: InputFile,
   { name, type, position, bytes }: NativeListing['tensors'][number],
 ): Promise<Float32Array> {
-  if (type !== 'f32') throw invalid(path, `f32 values in ${name}`, type);
-  const data = await readBytes(file, path, position, bytes);
-  return new Float32Array(data.buffer, data.byteOffset, bytes / Float32Array.BYTES_PER_ELEMENT);
-}
-
-async function readBytes(file: FileHandle, path: string, position: number, length: number): Promise<Buffer> {
-  // Not from Node's pool, whose slices begin anywhere.
-  const bytes = Buffer.from(new ArrayBuffer(length));
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await file.read(bytes, done, length - done, position + done);
-    if (bytesRead === 0)
-      throw invalid(path, `${length} bytes at ${position}`, `${done}: it was cut off meanwhile`);
-    done += bytesRead;
-  }
-  return bytes;
-}
-
-function lengthPrefixed(text: string): Buffer {
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(Buffer.byteLength(text)));
-  return Buffer.concat([length, Buffer.from(text)]);
-}
-
-function typeNumber(type: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(type);
-  return bytes;
+  if (type !== 'f32') throw invalid(input.name, `f32 values in ${name}`, type);
+  const values = new Float32Array(bytes / Float32Array.BYTES_PER_ELEMENT);
+  await readFully(input, new Uint8Array(values.buffer), position);
+  return values;
 }
 
 function invalid(path: string, expected: string, received: string): XgenmmError {

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { writeImportance } from '../convert/importance-file.js';
-import { OutputFile } from '../convert/output-file.js';
+import { checkOutput, OutputFile } from '../convert/output-file.js';
 import type { Engine } from '../engine.js';
 import type { NativeImageMode, NativeModule } from '../native.js';
 import { inspectModel, openSampleModel, type RunOptions } from './sample-model.js';
@@ -28,7 +28,7 @@ export async function collectImportance(
   const inspection = inspectModel(addon, path);
   await checkSeparate(output, [path, ...(text ?? []), ...(images ?? [])]);
   // First of all, so that hours of work are not lost for a folder that cannot be written to.
-  const file = await OutputFile.create(output);
+  const file = await OutputFile.create(await checkOutput(output, 0));
   try {
     const engine = await openSampleModel(addon, path, inspection, options, true);
     try {

@@ -61,7 +61,13 @@ describe('two files', () => {
     const { divergence, embeddings, perplexity, layers } = await compare(F16, F16);
     const same = { mean: 0, median: 0, percentile99: 0, sameTop: 1 };
     expect(divergence).toMatchObject({ all: same, texts: same, pictures: same });
-    expect(embeddings).toMatchObject({ pictures: 3, meanCosine: 1, minCosine: 1, relativeError: 0 });
+    expect(embeddings).toMatchObject({
+      pictures: 3,
+      meanCosine: 1,
+      minCosine: 1,
+      minPictureCosine: 1,
+      relativeError: 0,
+    });
     expect(perplexity?.a).toBe(perplexity?.b);
     expect(layers).toEqual([0, 0, 0, 0]);
   });
@@ -104,7 +110,7 @@ describe('two files', () => {
     expect(stdout).toMatch(/^size +2\.92 MB +1\.49 MB, 50\.8 % of a$/m);
     expect(stdout).toMatch(/^perplexity, \d+ tokens( +[\d.]+){2}$/m);
     expect(stdout).toMatch(/^all +\d+( +\d\.\d{3}e-\d){3} +\d+\.\d\d %$/m);
-    expect(stdout).toMatch(/^3 pictures, \d+ rows +1\.000000 +0\.99999\d +0\.0\d\d %$/m);
+    expect(stdout).toMatch(/^3 pictures, \d+ rows +1\.000000 +1\.000000 +0\.99999\d +0\.0\d\d %$/m);
     expect(stdout).toMatch(/\n {0,2}0\.0\d %( {2}0\.\d\d %){3}\n$/);
   });
 

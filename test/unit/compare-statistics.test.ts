@@ -108,6 +108,7 @@ describe('vectors', () => {
       rows: 3,
       meanCosine: 2 / 3,
       minCosine: 0,
+      minPictureCosine: expect.closeTo(0.5, 15),
       relativeError: Math.sqrt(2 / 10),
     });
   });

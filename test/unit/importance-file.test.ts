@@ -101,7 +101,11 @@ describe('a file that is damaged or something else is refused', () => {
       /general\.type/,
     ],
     ['a number as kind', () => llamaFile(sums(1), count(1)).setU32('general.type', 7), /general\.type/],
-    ['no kind', () => new GgufFile([], [sums(1), count(1)]), /general\.type = imatrix.*xgen-mm imatrix/],
+    [
+      'no kind',
+      () => new GgufFile([], [sums(1), count(1)]),
+      /general\.type = imatrix.*no such key.*xgen-mm imatrix/,
+    ],
     ['sums without a count', () => llamaFile(sums(1)), /x\.counts beside x\.in_sum2/],
     ['several counts', () => llamaFile(sums(1, 2), count(1, 1)), /one count in x\.counts.*received 2/],
     ['a negative count', () => llamaFile(sums(1), count(-1)), /a number of rows in x\.counts.*received -1/],
