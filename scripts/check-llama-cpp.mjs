@@ -1,19 +1,25 @@
 // node scripts/check-llama-cpp.mjs [--threads N]: whether a plain phi3 file with random weights and the real vocabulary comes out of our
-// quantiser and llama.cpp's with the same bytes, and gives the same next-token distributions in both engines. Exits with 1 if not.
-// Needs `npm run build` and `node scripts/llama-cpp.mjs` once.
+// quantiser and of llama.cpp's with the same bytes, and gives the same next-token distributions in both engines. Exits with 1 if not.
+// Needs `npm run build`, and once `node scripts/llama-cpp.mjs`.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { DivergenceTally } from '../dist/compare/divergence.js';
+import { compareRows } from '../dist/compare/statistics.js';
+import { quantize } from '../dist/convert/quantize.js';
 import { loadModel } from '../dist/index.js';
+import { compareTensors } from './compare-tensors.mjs';
 import { llamaCppTool } from './llama-cpp.mjs';
 import { writeRandomPhi3 } from './random-phi3.mjs';
 import { ResultTable } from './result-table.mjs';
 
 /** Of the distributions after each token of a prompt, in nats. */
 const MEAN_DIVERGENCE = 1e-4;
-const FILES = /** @type {const} */ (['f16', 'q8_0', 'q4_k_m']);
+/** The quantised types, and in which of all the distributions are compared. */
+const QUANTIZED = /** @type {const} */ (['q8_0', 'q6_k', 'q5_k_m', 'q4_k_m', 'q4_0', 'iq4_nl']);
+const RUN = ['f16', 'q8_0', 'q4_k_m'];
 const PROMPT = `The lighthouse keeper wrote in her book every evening, even when nothing had happened. On the 14th of March she noted a
 north-easterly wind of 23 knots, two ships with the same name, and a gull that would not leave the lamp room. "It looks at me as if I owed
 it money," she added, and drew a small picture in the margin. The next morning the gull was still there. She gave it bread, then fish, then
@@ -25,24 +31,36 @@ paid. So she pressed the gull's foot into ink, put it on form B-7, and posted it
 paper, but from June on a tin arrived with every boat, addressed to "G. Larus, assistant keeper, third class". In winter, when fog lay on
 the rocks for 11 days and the horn had frozen, it was the assistant keeper who`;
 
-const { values } = parseArgs({ options: { threads: { type: 'string' } } });
-const threads = Number(values.threads ?? availableParallelism());
-const logitsTool = llamaCppTool('llama-logits');
-const quantizeTool = llamaCppTool('llama-quantize');
-if (logitsTool === undefined || quantizeTool === undefined) {
-  process.stderr.write('llama.cpp must be built first: node scripts/llama-cpp.mjs\n');
-  process.exit(1);
+const { values } = parseArgs({
+  options: { threads: { type: 'string', default: `${availableParallelism()}` } },
+});
+const threads = Number(values.threads);
+if (!Number.isInteger(threads) || threads < 1) {
+  process.stderr.write('usage: node scripts/check-llama-cpp.mjs [--threads N]\n');
+  process.exit(2);
 }
+const quantizer = llamaCppTool('llama-quantize');
+const runner = llamaCppTool('llama-logits');
+
+/** @typedef {{ tokens: Int32Array, logits: Float32Array }} Run */
 
 const folder = mkdtempSync(join(tmpdir(), 'xgen-mm-'));
-const table = new ResultTable('Plain phi3 with random weights, here and in llama.cpp');
+const prompt = join(folder, 'prompt.txt');
+const table = new ResultTable('A plain phi3 model with random weights, here and in llama.cpp');
 try {
+  writeFileSync(prompt, PROMPT);
   const source = join(folder, 'f16.gguf');
   await writeRandomPhi3(source, { size: 'small', type: 'f16', seed: 1 });
-  for (const type of FILES) {
-    const file = join(folder, `${type}.gguf`);
-    if (type !== 'f16') run(quantizeTool, [source, file, type, String(threads)]);
-    await compareDistributions(type, file);
+  await compareDistributions('f16', source);
+  for (const type of QUANTIZED) {
+    const [ours, theirs] = ['ours', 'theirs'].map((name) => join(folder, `${type}-${name}.gguf`));
+    await quantize(source, ours, { type });
+    run(quantizer, [source, theirs, type, `${threads}`]);
+    const { count, differences } = await compareTensors(ours, theirs);
+    table.add(`${type}: tensors that differ`, differences.length, '', 0, differences[0] ?? `of ${count}`);
+    if (RUN.includes(type)) await compareDistributions(type, theirs);
+    rmSync(ours);
+    rmSync(theirs);
   }
 } finally {
   rmSync(folder, { recursive: true });
@@ -55,64 +73,57 @@ process.exitCode = table.missed === 0 ? 0 : 1;
  * @param {string} file
  */
 async function compareDistributions(type, file) {
-  const theirs = theirLogits(file);
-  const model = await loadModel(file, { threads });
-  const ours = await model.logits(PROMPT).finally(() => model.dispose());
-  const differing = theirs.tokens.findIndex((token, i) => token !== ours.tokens[i]);
-  if (differing >= 0 || ours.tokens.length !== theirs.tokens.length) {
-    table.add(`${type}: mean KL divergence`, Number.NaN, 'nats', MEAN_DIVERGENCE, 'other tokens');
+  const theirs = runLlamaCpp(file);
+  report(`${type}: mean KL divergence`, theirs, await runOurs(file), MEAN_DIVERGENCE);
+  // What rounding alone does: the same sums in another order.
+  const otherwise = runLlamaCpp(file, '--no-flash-attention');
+  report(`${type}: the same, llama.cpp without flash attention`, theirs, otherwise);
+}
+
+/**
+ * @param {string} name
+ * @param {Run} theirs
+ * @param {Run} other
+ * @param {number} [limit]
+ */
+function report(name, theirs, other, limit) {
+  const positions = theirs.tokens.length;
+  if (!Buffer.from(theirs.tokens.buffer).equals(Buffer.from(other.tokens.buffer))) {
+    table.add(name, Number.NaN, 'nats', limit, 'the prompt became other tokens');
     return;
   }
-  const { vocabSize } = ours;
-  let sum = 0;
-  let largest = 0;
-  let entropies = 0;
-  let agreed = 0;
-  for (let i = 0; i < ours.tokens.length; i++) {
-    const p = logSoftmax(theirs.logits.subarray(i * vocabSize, (i + 1) * vocabSize));
-    const q = logSoftmax(ours.logits.subarray(i * vocabSize, (i + 1) * vocabSize));
-    let divergence = 0;
-    for (let token = 0; token < vocabSize; token++) {
-      divergence += Math.exp(p[token]) * (p[token] - q[token]);
-      entropies -= Math.exp(p[token]) * p[token];
-    }
-    sum += divergence;
-    largest = Math.max(largest, divergence);
-    if (likeliest(p) === likeliest(q)) agreed++;
+  const width = theirs.logits.length / positions;
+  const tally = new DivergenceTally();
+  for (let i = 0; i < positions; i++) {
+    const rows = [theirs, other].map(({ logits }) => logits.subarray(i * width, (i + 1) * width));
+    tally.add(i, compareRows(rows[0], rows[1]));
   }
-  const positions = ours.tokens.length;
-  const detail = `largest ${largest.toExponential(1)}; same likeliest token at ${agreed} of ${positions} positions; entropy ${entropies / positions}`;
-  table.add(`${type}: mean KL divergence`, sum / positions, 'nats', MEAN_DIVERGENCE, detail);
+  const { mean, percentile99, sameTop } = DivergenceTally.summarise(tally);
+  const agreement = `same likeliest token at ${(100 * sameTop).toFixed(1)} % of ${positions} positions`;
+  table.add(name, mean, 'nats', limit, `99 %: ${percentile99.toExponential(1)}, ${agreement}`);
 }
 
 /**
  * @param {string} file
+ * @returns {Promise<Run>}
  */
-function theirLogits(file) {
-  const prompt = join(folder, 'prompt.txt');
+async function runOurs(file) {
+  const model = await loadModel(file, { threads });
+  return model.logits(PROMPT).finally(() => model.dispose());
+}
+
+/**
+ * @param {string} file
+ * @param {string[]} options
+ * @returns {Run}
+ */
+function runLlamaCpp(file, ...options) {
   const output = join(folder, 'logits');
-  writeFileSync(prompt, PROMPT);
-  run(logitsTool, [file, prompt, output, String(threads)]);
+  run(runner, [file, prompt, output, `${threads}`, ...options]);
   const { buffer } = new Uint8Array(readFileSync(output));
   const [positions] = new Int32Array(buffer, 0, 1);
-  return {
-    tokens: new Int32Array(buffer, 8, positions),
-    logits: new Float32Array(buffer, 8 + 4 * positions),
-  };
-}
-
-/** @param {Float32Array} logits */
-function logSoftmax(logits) {
-  const largest = logits.reduce((a, b) => Math.max(a, b));
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - largest);
-  const offset = largest + Math.log(sum);
-  return Float64Array.from(logits, (logit) => logit - offset);
-}
-
-/** @param {Float64Array} distribution */
-function likeliest(distribution) {
-  return distribution.indexOf(distribution.reduce((a, b) => Math.max(a, b)));
+  const tokens = new Int32Array(buffer.slice(8, 8 + 4 * positions));
+  return { tokens, logits: new Float32Array(buffer, 8 + 4 * positions) };
 }
 
 /**
@@ -120,6 +131,6 @@ function likeliest(distribution) {
  * @param {string[]} args
  */
 function run(tool, args) {
-  const { status, stderr } = spawnSync(tool, args, { encoding: 'utf8', maxBuffer: 1 << 26 });
-  if (status !== 0) throw new Error(`${tool} failed: ${stderr}`);
+  const { status, error, stderr } = spawnSync(tool, args, { encoding: 'utf8', maxBuffer: 1 << 26 });
+  if (status !== 0) throw new Error(`${tool} failed: ${error?.message ?? stderr}`);
 }

@@ -5,10 +5,12 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const native = join(dirname(dirname(fileURLToPath(import.meta.url))), 'native');
-const files = readdirSync(native, { recursive: true })
-  .filter((name) => /\.(h|cpp)$/.test(name))
-  .map((name) => join(native, name));
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const files = ['native', 'scripts'].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true })
+    .filter((name) => /\.(h|cpp)$/.test(name))
+    .map((name) => join(root, folder, name)),
+);
 const mode = process.argv.includes('--check') ? ['--dry-run', '--Werror'] : ['-i'];
 const cli = createRequire(import.meta.url).resolve('clang-format');
 const result = spawnSync(process.execPath, [cli, '--style=file', ...mode, ...files], { stdio: 'inherit' });

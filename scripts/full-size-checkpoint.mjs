@@ -31,6 +31,7 @@ const { parseConfig } = await import('../dist/convert/config.js');
 const { OutputFile } = await import('../dist/convert/output-file.js');
 const { planTensors } = await import('../dist/convert/tensors.js');
 const { describeFiles, logitBias, makeTokenizer } = await import('./full-size-tokenizer.mjs');
+const { normalQuantiles } = await import('./normal-quantiles.mjs');
 
 /** @typedef {{ name: string, shape: number[], bytes: number }} Tensor */
 
@@ -41,7 +42,7 @@ const json = {
 };
 const config = parseConfig({ ...json, model_type: 'xgenmm' });
 const tokenizer = makeTokenizer(config.text.tokenizerLength);
-const normal = quantiles(2 ** 16);
+const normal = normalQuantiles(2 ** 16);
 const stream = createCipheriv(
   'aes-128-ctr',
   Buffer.from(values.seed.padStart(16, '0'), 'latin1'),
@@ -187,22 +188,6 @@ function encode(values) {
 function toBf16(values) {
   const bits = new Uint32Array(values.buffer);
   return Uint16Array.from(bits, (word) => (word + 0x8000) >>> 16);
-}
-
-/**
- * The middles of equally likely intervals of the normal distribution.
- * @param {number} count
- */
-function quantiles(count) {
-  const step = 1e-4;
-  const result = new Float32Array(count);
-  let filled = 0;
-  let probability = 0;
-  for (let x = -6; filled < count; x += step) {
-    probability += (step * Math.exp((-x * x) / 2)) / Math.sqrt(2 * Math.PI);
-    while (filled < count && probability >= (filled + 0.5) / count) result[filled++] = x;
-  }
-  return result;
 }
 
 /** @param {Tensor[]} tensors */

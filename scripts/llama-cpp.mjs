@@ -8,22 +8,35 @@ import { extractRelease, PACKAGE } from './fetch-ggml.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 /** The release is part of the name: another one is another build. */
-const FOLDER = join(ROOT, 'build', 'llama.cpp', PACKAGE.replace('@', '-'));
-const SOURCE = join(FOLDER, 'source');
-const BUILD = join(FOLDER, 'build');
+export const LLAMA_CPP_FOLDER = join(ROOT, 'build', 'llama.cpp', PACKAGE.replace('@', '-'));
+const SOURCE = join(LLAMA_CPP_FOLDER, 'source');
+const BUILD = join(LLAMA_CPP_FOLDER, 'build');
 const TOOLS = /** @type {const} */ (['llama-quantize', 'llama-bench', 'llama-logits']);
 const NEEDED = [
   ...['CMakeLists.txt', 'LICENSE', 'cmake', 'common', 'ggml', 'include', 'licenses', 'src', 'vendor'],
   ...['tools/quantize', 'tools/llama-bench'],
 ];
 
+/** Whether there is a build of the pinned release. */
+export function hasLlamaCpp() {
+  return TOOLS.every((tool) => existsSync(pathOf(tool)));
+}
+
 /**
- * The path of a tool, or undefined when it has not been built.
+ * The path of a tool. Ends the process when it has not been built: for scripts.
  * @param {typeof TOOLS[number]} tool
  */
 export function llamaCppTool(tool) {
-  const path = join(BUILD, 'bin', process.platform === 'win32' ? `${tool}.exe` : tool);
-  return existsSync(path) ? path : undefined;
+  if (!existsSync(pathOf(tool))) {
+    process.stderr.write('llama.cpp must be built first: node scripts/llama-cpp.mjs\n');
+    process.exit(1);
+  }
+  return pathOf(tool);
+}
+
+/** @param {string} tool */
+function pathOf(tool) {
+  return join(BUILD, 'bin', process.platform === 'win32' ? `${tool}.exe` : tool);
 }
 
 /**
@@ -32,7 +45,7 @@ export function llamaCppTool(tool) {
  */
 export function buildLlamaCpp(jobs) {
   if (!existsSync(SOURCE)) {
-    extractRelease(FOLDER, NEEDED, (release) => renameSync(release, SOURCE));
+    extractRelease(LLAMA_CPP_FOLDER, NEEDED, (release) => renameSync(release, SOURCE));
   }
   const definitions = [`-DLLAMA_CPP_SOURCE_DIR=${SOURCE}`, '-DCMAKE_BUILD_TYPE=Release'];
   cmake(['-S', join(ROOT, 'scripts', 'llama-cpp'), '-B', BUILD, ...definitions]);

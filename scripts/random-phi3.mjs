@@ -1,13 +1,16 @@
 // node scripts/random-phi3.mjs OUT.gguf [--size small|full] [--type f16|bf16] [--seed N]: a plain phi3 file, which llama.cpp reads too,
 // with phi-3-mini's real vocabulary and normally distributed random weights. `full` has phi-3-mini's own dimensions.
 import { createCipheriv } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { narrowToBf16, narrowToF16 } from '../dist/convert/float16.js';
+import { loadAddon } from '../dist/addon.js';
 import { layOut } from '../dist/convert/gguf-header.js';
+import { FILE_TYPE } from '../dist/convert/mixture.js';
 import { OutputFile } from '../dist/convert/output-file.js';
+import { StoredMetadata } from '../dist/convert/stored-metadata.js';
+import { normalQuantiles } from './normal-quantiles.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const VOCABULARY = join(ROOT, 'test', 'fixtures', 'phi3-vocab', 'phi-3.gguf');
@@ -17,41 +20,35 @@ const SIZES = {
   full: { layers: 32, width: 3072, heads: 32, mlpWidth: 8192 },
 };
 const VOCABULARY_SIZE = 32_064;
-/** llama.cpp's numbers for what most tensors are stored in. */
-const FILE_TYPE = { f16: 1, bf16: 32 };
+const TYPES = /** @type {const} */ (['f16', 'bf16']);
 /** Values made at a time. */
 const CHUNK = 2 << 20;
-/** Distributed normally: Box and Muller's transform of every pair of 256 x 256 even steps. A weight is one of these. */
-const NORMAL = Float32Array.from({ length: 2 ** 16 }, (_, i) => {
-  const [first, second] = [(i >> 8) + 0.5, (i & 255) + 0.5].map((step) => step / 256);
-  return Math.sqrt(-2 * Math.log(first)) * Math.cos(2 * Math.PI * second);
-});
+/** A weight is one of these, chosen by two random bytes. */
+const NORMAL = normalQuantiles(2 ** 16);
 
 /**
- * @typedef {import('../dist/convert/gguf-header.js').Value} Value
  * @typedef {{ name: string, shape: number[], type: 'f32' | 'f16' | 'bf16', mean: number, deviation: number }} RandomTensor
  */
 
 /**
  * Writes such a file; the same seed gives the same bytes.
  * @param {string} output
- * @param {{ size: keyof typeof SIZES, type: keyof typeof FILE_TYPE, seed: number }} options
+ * @param {{ size: keyof typeof SIZES, type: typeof TYPES[number], seed: number }} options
  */
 export async function writeRandomPhi3(output, { size, type, seed }) {
   const dimensions = SIZES[size];
-  const metadata = readMetadata(readFileSync(VOCABULARY));
-  describe(metadata, dimensions);
-  metadata.set('general.file_type', { type: 'u32', value: FILE_TYPE[type] });
   const tensors = planTensors(dimensions, type);
-  const layout = layOut(metadata, tensors);
+  const layout = layOut(await describe(dimensions, type), tensors);
   const key = Buffer.from(String(seed).padStart(16, '0'), 'latin1');
   const random = createCipheriv('aes-128-ctr', key, Buffer.alloc(16));
+  const quantizer = loadAddon().createQuantizer(1);
   const file = await OutputFile.create(output);
   try {
     await file.write(layout.header, 0);
     for (const [index, tensor] of tensors.entries()) {
+      const table = await makeTable(tensor, quantizer);
       let position = layout.positions[index];
-      for (const chunk of draw(tensor, random)) {
+      for (const chunk of draw(tensor, table, random)) {
         await file.write(chunk, position);
         position += chunk.length;
       }
@@ -60,24 +57,32 @@ export async function writeRandomPhi3(output, { size, type, seed }) {
   } catch (error) {
     await file.discard();
     throw error;
+  } finally {
+    await quantizer.dispose();
   }
 }
 
 /**
- * @param {Map<string, Value>} metadata
+ * The vocabulary's keys with other dimensions.
  * @param {typeof SIZES['full']} dimensions
+ * @param {typeof TYPES[number]} type
  */
-function describe(metadata, { layers, width, heads, mlpWidth }) {
+async function describe({ layers, width, heads, mlpWidth }, type) {
+  const file = await open(VOCABULARY);
+  const listing = loadAddon().listFile(VOCABULARY);
+  const metadata = await StoredMetadata.read({ name: VOCABULARY, file }, listing).finally(() => file.close());
   const numbers = {
-    embedding_length: width,
-    block_count: layers,
-    feed_forward_length: mlpWidth,
-    'attention.head_count': heads,
-    'attention.head_count_kv': heads,
-    'rope.dimension_count': width / heads,
+    'phi3.embedding_length': width,
+    'phi3.block_count': layers,
+    'phi3.feed_forward_length': mlpWidth,
+    'phi3.attention.head_count': heads,
+    'phi3.attention.head_count_kv': heads,
+    'phi3.rope.dimension_count': width / heads,
+    'general.file_type': FILE_TYPE[type],
   };
-  for (const [name, value] of Object.entries(numbers)) metadata.set(`phi3.${name}`, { type: 'u32', value });
+  for (const [key, value] of Object.entries(numbers)) metadata.set(key, { type: 'u32', value });
   metadata.set('general.name', { type: 'string', value: 'random phi3' });
+  return metadata.values;
 }
 
 /**
@@ -115,72 +120,36 @@ function planTensors({ layers, width, mlpWidth }, type) {
 }
 
 /**
+ * The values that a tensor may have, as they are stored.
  * @param {RandomTensor} tensor
+ * @param {import('../dist/native.js').NativeQuantizer} quantizer
+ */
+async function makeTable({ type, mean, deviation }, quantizer) {
+  const values = new Uint8Array(NORMAL.map((value) => mean + deviation * value).buffer);
+  if (type === 'f32') return new Uint32Array(values.buffer);
+  const table = new Uint16Array(NORMAL.length);
+  const target = new Uint8Array(table.buffer);
+  await quantizer.quantize(values, 'f32', NORMAL.length, NORMAL.length, type, target, undefined);
+  return table;
+}
+
+/**
+ * The bytes of a tensor.
+ * @param {RandomTensor} tensor
+ * @param {Uint16Array | Uint32Array} table
  * @param {import('node:crypto').Cipher} random
  * @returns {Generator<Uint8Array>}
  */
-function* draw({ shape, type, mean, deviation }, random) {
-  const table = asStored(
-    NORMAL.map((value) => mean + deviation * value),
-    type,
-  );
+function* draw({ shape }, table, random) {
   const elements = shape.reduce((product, side) => product * side, 1);
   for (let done = 0; done < elements; done += CHUNK) {
     const picks = random.update(new Uint8Array(2 * Math.min(CHUNK, elements - done)));
     const indices = new Uint16Array(new Uint8Array(picks).buffer);
-    const values = type === 'f32' ? new Uint32Array(indices.length) : new Uint16Array(indices.length);
+    const values =
+      table instanceof Uint32Array ? new Uint32Array(indices.length) : new Uint16Array(indices.length);
     for (let i = 0; i < indices.length; i++) values[i] = table[indices[i]];
     yield new Uint8Array(values.buffer);
   }
-}
-
-/**
- * The bit patterns of numbers in a type.
- * @param {Float32Array} numbers
- * @param {'f32' | 'f16' | 'bf16'} type
- */
-function asStored(numbers, type) {
-  const bits = new Uint32Array(numbers.buffer);
-  if (type === 'f32') return bits;
-  const narrow = new Uint16Array(bits.length);
-  (type === 'f16' ? narrowToF16 : narrowToBf16)(bits, narrow);
-  return narrow;
-}
-
-/**
- * Every key of a file that holds no more than keys.
- * @param {Buffer} bytes
- * @returns {Map<string, Value>}
- */
-function readMetadata(bytes) {
-  let position = 16;
-  const take = (/** @type {number} */ size) => {
-    position += size;
-    return position - size;
-  };
-  const count = () => Number(bytes.readBigUInt64LE(take(8)));
-  const text = () => {
-    const length = count();
-    return bytes.toString('utf8', take(length), position);
-  };
-  /** @type {Record<number, [string, () => unknown]>} By GGUF's numbers of the types. */
-  const readers = {
-    4: ['u32', () => bytes.readUInt32LE(take(4))],
-    5: ['i32', () => bytes.readInt32LE(take(4))],
-    6: ['f32', () => bytes.readFloatLE(take(4))],
-    7: ['bool', () => bytes[take(1)] !== 0],
-    8: ['string', text],
-  };
-  const metadata = new Map();
-  for (let left = count(); left > 0; left--) {
-    const key = text();
-    const type = bytes.readUInt32LE(take(4));
-    const isArray = type === 9;
-    const [of, read] = readers[isArray ? bytes.readUInt32LE(take(4)) : type];
-    const value = isArray ? Array.from({ length: count() }, read) : read();
-    metadata.set(key, isArray ? { type: 'array', of, value } : { type: of, value });
-  }
-  return metadata;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
@@ -194,7 +163,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   });
   const [output] = positionals;
   const { size, type, seed } = values;
-  if (positionals.length !== 1 || !(size in SIZES) || !(type in FILE_TYPE) || !/^\d{1,15}$/.test(seed)) {
+  if (positionals.length !== 1 || !(size in SIZES) || !TYPES.includes(type) || !/^\d{1,15}$/.test(seed)) {
     process.stderr.write(
       'usage: node scripts/random-phi3.mjs OUT.gguf [--size small|full] [--type f16|bf16] [--seed N]\n',
     );

@@ -1,8 +1,9 @@
-// llama-logits MODEL.gguf PROMPT.txt OUT THREADS: llama.cpp's logits for a prompt, with its default settings.
-// OUT gets, little-endian: int32 positions, int32 vocabulary, int32 token id per position,
-// f32 [positions, vocabulary].
+// llama-logits MODEL.gguf PROMPT.txt OUT THREADS [--no-flash-attention]: llama.cpp's logits for a
+// prompt, with its default settings but for that. OUT gets, little-endian: int32 positions, int32
+// vocabulary, int32 token id per position, f32 [positions, vocabulary].
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <fstream>
 #include <iostream>
@@ -34,13 +35,15 @@ std::vector<llama_token> tokenize(const llama_model* model, const std::string& t
   return tokens;
 }
 
-llama_context_ptr make_context(llama_model* model, uint32_t positions, int threads) {
+llama_context_ptr make_context(llama_model* model, uint32_t positions, int threads,
+                               bool flash_attention) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = positions;
   // Logits are kept for one batch.
   params.n_batch = positions;
   params.n_threads = threads;
   params.n_threads_batch = threads;
+  if (!flash_attention) params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
   llama_context_ptr context(llama_init_from_model(model, params));
   if (!context) throw std::runtime_error("no context could be made");
   return context;
@@ -74,13 +77,13 @@ void write(std::ofstream& file, const T* values, size_t count) {
              static_cast<std::streamsize>(count * sizeof(T)));
 }
 
-void run(const char* model_path, const char* prompt_path, const char* output_path, int threads) {
-  const llama_model_ptr model(
-      llama_model_load_from_file(model_path, llama_model_default_params()));
+void run(const char* model_path, const char* prompt_path, const char* output_path, int threads,
+         bool flash_attention) {
+  const llama_model_ptr model(llama_model_load_from_file(model_path, llama_model_default_params()));
   if (!model) throw std::runtime_error(std::string("cannot load ") + model_path);
   const std::vector<llama_token> tokens = tokenize(model.get(), read_text(prompt_path));
   const llama_context_ptr context =
-      make_context(model.get(), static_cast<uint32_t>(tokens.size()), threads);
+      make_context(model.get(), static_cast<uint32_t>(tokens.size()), threads, flash_attention);
   decode(context.get(), tokens);
 
   const auto positions = static_cast<int32_t>(tokens.size());
@@ -99,8 +102,9 @@ void run(const char* model_path, const char* prompt_path, const char* output_pat
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::cerr << "usage: llama-logits MODEL.gguf PROMPT.txt OUT THREADS\n";
+  const bool flash_attention = argc == 5;
+  if (!flash_attention && (argc != 6 || std::strcmp(argv[5], "--no-flash-attention") != 0)) {
+    std::cerr << "usage: llama-logits MODEL.gguf PROMPT.txt OUT THREADS [--no-flash-attention]\n";
     return 2;
   }
   llama_log_set(
@@ -110,7 +114,7 @@ int main(int argc, char** argv) {
       nullptr);
   llama_backend_init();
   try {
-    run(argv[1], argv[2], argv[3], std::atoi(argv[4]));
+    run(argv[1], argv[2], argv[3], std::atoi(argv[4]), flash_attention);
   } catch (const std::exception& error) {
     std::cerr << "llama-logits: " << error.what() << '\n';
     return 1;
