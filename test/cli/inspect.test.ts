@@ -40,10 +40,32 @@ describe('xgen-mm inspect', () => {
     expect(output).toMatch(/^context +4096 positions, sliding window of 63$/m);
     expect(output).toMatch(/^tokenizer +style slow, 615 tokens, 18 of them added$/m);
     expect(output).toMatch(/^pictures +mode anyres; .*: 1x2 2x1 2x2 3x1 1x3$/m);
+    expect(output).toMatch(/^answers +up to 1024 tokens, greedy, as its authors let it answer$/m);
     expect(output).toMatch(/^language model +f16 +10 .* 16\.00$/m);
     expect(output).toMatch(/^context +f32 +f16 \(default\) +q8_0$/m);
     expect(output).toMatch(/^4096( +\d+\.\d\d MB){3}$/m);
     expect(output).toMatch(/^weights, \d+\.\d\d MB to work in, and keys and values of 2 sequences$/m);
+  });
+
+  test('says how its authors let it answer, if the file does and makes sense', async () => {
+    const file = GgufFile.read(GROUPED);
+    const f32 = (value: number) => Buffer.from(Float32Array.of(value).buffer);
+    file.set('xgenmm.generation.temperature', 6, f32(0.7));
+    file.set('xgenmm.generation.repetition_penalty', 6, f32(1.5));
+    const said = await inspect(write('said.gguf', file.serialise().bytes));
+    expect(said).toMatch(/^answers +up to 1024 tokens, temperature 0\.70, repetition penalty 1\.50, as/m);
+    for (const [type, bytes] of [
+      [6, f32(Number.NaN)],
+      [6, f32(-1)],
+      [4, f32(1)],
+    ] as const) {
+      file.set('xgenmm.generation.temperature', type, bytes);
+      const { code, stderr } = await runCli(['inspect', write('wrong.gguf', file.serialise().bytes)]);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/xgenmm\.generation\.temperature.*ERR_XGENMM_MODEL_INVALID/);
+    }
+    file.values = file.values.filter(({ key }) => !key.startsWith('xgenmm.generation.'));
+    expect(await inspect(write('silent.gguf', file.serialise().bytes))).not.toMatch(/^answers/m);
   });
 
   test('takes a file URL as loading does', async () => {
