@@ -52,7 +52,15 @@ try {
     ];
     texts.push([...row, percent(sameTop, 2), ratio]);
   }
-  const textHead = ['text', 'size of f32', 'mean KL', 'median', '99 %', 'same top token', 'perplexity'];
+  const textHead = [
+    'text',
+    'size of f32',
+    'mean KL',
+    'median',
+    '99 %',
+    'same top token',
+    'perplexity changes by',
+  ];
   print('\nText types, with vision in q8_0\n', table([textHead, ...texts]));
 
   /** @type {string[][]} */

@@ -44,9 +44,10 @@ describe('pictures', () => {
     async (model) => {
       const { embeddings } = await judge(model, 'f32', 'q8_0');
       expect(embeddings?.pictures).toBe(3);
-      expect(embeddings?.minCosine).toBeGreaterThanOrEqual(0.999);
+      expect(embeddings?.minPictureCosine).toBeGreaterThanOrEqual(0.999);
+      expect(embeddings?.meanCosine).toBeGreaterThanOrEqual(0.999);
       // It is not f32 after all.
-      expect(embeddings?.minCosine).toBeLessThan(1);
+      expect(embeddings?.minPictureCosine).toBeLessThan(1);
     },
   );
 
@@ -116,8 +117,12 @@ describe('an importance matrix of the model itself', () => {
         compared++;
       }
       expect(compared).toBeGreaterThanOrEqual(4);
-      const { divergence } = await compare(loadAddon(), reference, guided, QUIET);
-      expect(divergence.all.mean).toBeLessThan(0.5);
+      const [before, after] = [
+        await compare(loadAddon(), reference, plain, QUIET),
+        await compare(loadAddon(), reference, guided, QUIET),
+      ];
+      // Of random weights a smaller error need not give closer distributions, but no worse ones to speak of.
+      expect(after.divergence.all.mean).toBeLessThan(1.1 * before.divergence.all.mean);
     },
     120_000,
   );
