@@ -60,7 +60,8 @@ export function* alignments(): Generator<Mutation> {
   // The key says 32, the tensors stand closer, so their offsets are wrong.
   for (const alignment of [1, 4, 8, 16]) {
     yield changed(`tensors aligned to ${alignment}`, true, (file) => {
-      file.tensor('output.bias').data = file.tensor('output.bias').data.subarray(0, 615 * 4);
+      // What follows begins at no multiple of 32, whichever of these it is rounded up to.
+      file.tensor('output.bias').data = Buffer.alloc(617 * 4);
       file.alignment = alignment;
     });
   }

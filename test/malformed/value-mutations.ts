@@ -5,9 +5,9 @@ const { u32, i32, f32, bool, string, array, u64, f64 } = VALUE_TYPES;
 const VALUES = smallModel().values;
 /** Keys that the loader can do without. */
 const OPTIONAL =
-  /^general\.(name|alignment|file_type)$|head_count_kv|sliding_window|rope|_token_id$|add_bos_token/;
+  /^general\.(name|alignment|file_type|quantization_version)$|^xgenmm\.generation\.|head_count_kv|sliding_window|rope|_token_id$|add_bos_token/;
 /** Keys that it never reads. */
-const UNREAD = /^general\.file_type$/;
+const UNREAD = /^general\.(file_type|quantization_version)$|^xgenmm\.generation\./;
 
 /** Every key with a value of another type, written as that type wants it. */
 export function* wrongTypes(): Generator<Mutation> {
