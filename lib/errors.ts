@@ -18,6 +18,8 @@ export type ErrorCode =
   | 'ERR_XGENMM_IMAGE_LIMIT'
   /** A picture could not be fetched from the network. */
   | 'ERR_XGENMM_IMAGE_FETCH'
+  /** A model could not be had from Hugging Face or another server. */
+  | 'ERR_XGENMM_DOWNLOAD'
   /** Prompt and answer do not fit the context. */
   | 'ERR_XGENMM_CONTEXT_OVERFLOW'
   /** A second request on a chat that is still answering, or more open requests on a model than it queues. */

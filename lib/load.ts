@@ -5,13 +5,13 @@ import { Engine } from './engine.js';
 import { XgenmmError } from './errors.js';
 import type { ImageMode } from './image.js';
 import { Model } from './model.js';
+import { modelPath } from './model-path.js';
 import type { NativeAddon, NativeLoadOptions } from './native.js';
 import {
   abortSignal,
   callback,
   checkOptions,
   describe,
-  filePath,
   integerBetween,
   invalid,
   oneOf,
@@ -19,7 +19,10 @@ import {
   rule,
 } from './options.js';
 
-/** A path or file URL of a GGUF file with everything, or one for the language model and one for the vision part. */
+/**
+ * A path or file URL of a GGUF file with everything, or one for the language model and one for the vision part. `hf:owner/name` is what
+ * the last `xgen-mm pull` of that repository left, `hf:owner/name:q8_0` the last of that type; nothing is ever downloaded.
+ */
 export type ModelSource =
   | string
   | URL
@@ -146,11 +149,12 @@ function parseLoad(source: ModelSource, options: LoadOptions | undefined, import
 }
 
 function parseSource(source: ModelSource): { textPath: string; visionPath?: string } {
-  if (typeof source === 'string' || source instanceof URL) return { textPath: filePath(source, 'the model') };
+  if (typeof source === 'string' || source instanceof URL)
+    return { textPath: modelPath(source, 'the model') };
   if (typeof source !== 'object' || source === null) {
     throw invalid('the model', 'a path, a file URL or { text, vision }', source);
   }
   const { text, vision, ...rest } = source;
   checkOptions(rest, {}, 'the model { text, vision }');
-  return { textPath: filePath(text, 'the text part'), visionPath: filePath(vision, 'the vision part') };
+  return { textPath: modelPath(text, 'the text part'), visionPath: modelPath(vision, 'the vision part') };
 }

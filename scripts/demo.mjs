@@ -54,10 +54,9 @@ try {
 
 print();
 print('What to do next');
-print('  1. Download a checkpoint of the family from Hugging Face, for example');
-print('     Salesforce/xgen-mm-phi3-mini-instruct-interleave-r-v1.5 (the README lists all four).');
-print('  2. npx xgen-mm convert <folder> model.gguf');
-print('  3. npx xgen-mm ask model.gguf --image photo.jpg "What is in this picture?"');
+print('  1. Get a model of the family (the README lists all four):');
+print('     npx xgen-mm pull Salesforce/xgen-mm-phi3-mini-instruct-interleave-r-v1.5 --output model.gguf');
+print('  2. npx xgen-mm ask model.gguf --image photo.jpg "What is in this picture?"');
 print('Short programs that use the API are in examples/.');
 
 async function show(model, { picture, question, background }) {

@@ -3,6 +3,7 @@ import { loadAddon } from '../addon.js';
 import { compare } from '../compare/compare.js';
 import { plotComparison } from '../compare/plot.js';
 import { checkOutput, OutputFile } from '../convert/output-file.js';
+import { modelPath } from '../model-path.js';
 import { filePath } from '../options.js';
 import { checkSeparate } from '../samples/separate-output.js';
 import { describeComparison } from './comparison-text.js';
@@ -44,12 +45,17 @@ async function run(a: string, b: string, { plot, json, ...flags }: CompareFlags)
     const bar = new StageBar();
     const file = plot === undefined ? undefined : await createPlot(plot, [a, b, ...text, ...images]);
     try {
-      const comparison = await compare(loadAddon(), filePath(a, 'the model a'), filePath(b, 'the model b'), {
-        ...flags,
-        onProgress: (stage, fraction) => bar.show(visible(stage), fraction),
-        onNote: (note) => process.stderr.write(`Note: ${visible(note)}\n`),
-        signal,
-      });
+      const comparison = await compare(
+        loadAddon(),
+        modelPath(a, 'the model a'),
+        modelPath(b, 'the model b'),
+        {
+          ...flags,
+          onProgress: (stage, fraction) => bar.show(visible(stage), fraction),
+          onNote: (note) => process.stderr.write(`Note: ${visible(note)}\n`),
+          signal,
+        },
+      );
       bar.clear();
       process.stdout.write(`${json ? visibleJson(comparison) : describeComparison(comparison).join('\n')}\n`);
       if (file !== undefined) {

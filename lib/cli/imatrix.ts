@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { loadAddon } from '../addon.js';
+import { modelPath } from '../model-path.js';
 import { filePath } from '../options.js';
 import { collectImportance } from '../samples/collect-importance.js';
 import { Interruption } from './interruption.js';
@@ -29,7 +30,7 @@ async function imatrix(model: string, output: string, flags: SampleFlags): Promi
   await Interruption.guard(async ({ signal }) => {
     const bar = new StageBar();
     try {
-      await collectImportance(loadAddon(), filePath(model, 'the model'), filePath(output, 'the output'), {
+      await collectImportance(loadAddon(), modelPath(model, 'the model'), filePath(output, 'the output'), {
         ...flags,
         onProgress: (stage, fraction) => bar.show(stage, fraction),
         onNote: (note) => process.stderr.write(`Note: ${note}\n`),

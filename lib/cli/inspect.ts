@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { loadAddon } from '../addon.js';
 import { translated } from '../engine.js';
-import { filePath, integerBetween } from '../options.js';
+import { modelPath } from '../model-path.js';
+import { integerBetween } from '../options.js';
 import { numberThat } from './flag-values.js';
 import { describeInspection, describeMemory } from './inspection-text.js';
 import { estimateMemory } from './memory-estimate.js';
@@ -17,7 +18,10 @@ export function inspectCommand(): Command {
   return new Command('inspect')
     .summary('say what is in a model file and what memory it takes')
     .description('Says what is in a model file and how much memory it would take; the weights are not read.')
-    .argument('<model>', 'GGUF file: a whole model, a text-only phi3 model or a vision part')
+    .argument(
+      '<model>',
+      'GGUF file: a whole model, a text-only phi3 model or a vision part; or hf:owner/name',
+    )
     .option(
       '--context <positions>',
       "context to estimate the memory for (default: 1024, 2048 and 4096, up to the model's own)",
@@ -43,7 +47,7 @@ Examples:
 
 function inspect(file: string, { context = 0, sequences, json }: InspectFlags): void {
   const addon = loadAddon();
-  const path = filePath(file, 'the model');
+  const path = modelPath(file, 'the model');
   const inspection = translated(() => addon.inspectFile(path, context));
   const memory = estimateMemory(
     inspection,

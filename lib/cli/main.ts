@@ -10,6 +10,7 @@ import { doctorCommand } from './doctor.js';
 import { describeFailure } from './failure.js';
 import { imatrixCommand } from './imatrix.js';
 import { inspectCommand } from './inspect.js';
+import { pullCommand } from './pull.js';
 import { quantizeCommand } from './quantize.js';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -17,6 +18,7 @@ const { version } = createRequire(import.meta.url)('../../package.json') as { ve
 const program = new Command('xgen-mm')
   .description('Runs xGen-MM (BLIP-3) vision-language models: pictures and text in, an answer out.')
   .version(version)
+  .addCommand(pullCommand())
   .addCommand(askCommand())
   .addCommand(chatCommand())
   .addCommand(inspectCommand())
@@ -29,7 +31,7 @@ const program = new Command('xgen-mm')
     'after',
     `
 Examples:
-  $ xgen-mm convert xgen-mm-phi3-mini-instruct-interleave-r-v1.5 model.gguf --type q4_k_m
+  $ xgen-mm pull Salesforce/xgen-mm-phi3-mini-instruct-interleave-r-v1.5 --output model.gguf
   $ xgen-mm ask model.gguf --image street.jpg "What does the sign say?"
   $ xgen-mm chat model.gguf
 

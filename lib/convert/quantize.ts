@@ -3,6 +3,7 @@ import { loadAddon } from '../addon.js';
 import { Caller } from '../caller.js';
 import { translated } from '../engine.js';
 import { XgenmmError } from '../errors.js';
+import { modelPath } from '../model-path.js';
 import type { NativeListing, NativeTensorType } from '../native.js';
 import {
   abortSignal,
@@ -79,7 +80,7 @@ export function quantize(
 ): Promise<QuantizeResult> {
   return new Caller(quantize).run(async () => {
     const checked = checkOptions(options, RULES, 'quantize()');
-    return quantizeFile(filePath(input, 'the model'), filePath(output, 'the output'), checked);
+    return quantizeFile(modelPath(input, 'the model'), filePath(output, 'the output'), checked);
   });
 }
 

@@ -14,6 +14,6 @@ test('the demo answers about each picture, honestly and without touching the ter
     );
   }
   expect(stdout).toContain('RANDOM weights');
-  expect(stdout).toContain('npx xgen-mm convert');
+  expect(stdout).toContain('npx xgen-mm pull');
   expect(stdout).not.toMatch(/[^\P{Control}\n]|\p{Format}/u);
 });

@@ -12,6 +12,10 @@ export interface Run {
 
 export interface RunOptions {
   cwd?: string;
+  /** Environment variables beside those of this process. */
+  env?: Record<string, string>;
+  /** Called with each piece of stderr as it comes. */
+  onNote?: (piece: string, child: ChildProcess) => void;
   /** All of stdin. */
   input?: string;
   /** Called with each piece of stdout as it comes. */
@@ -22,11 +26,12 @@ export interface RunOptions {
 export function runScript(
   script: string,
   args: string[] = [],
-  { cwd = root, input = '', onOutput }: RunOptions = {},
+  { cwd = root, env, input = '', onOutput, onNote }: RunOptions = {},
 ): Promise<Run> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [join(root, script), ...args], {
       cwd,
+      env: { ...process.env, ...env },
     });
     // A program need not read it.
     child.stdin.on('error', () => {});
@@ -38,6 +43,7 @@ export function runScript(
     });
     child.stderr.setEncoding('utf8').on('data', (piece: string) => {
       run.stderr += piece;
+      onNote?.(piece, child);
     });
     child.on('error', reject).on('close', (code) => resolve({ ...run, code }));
   });
