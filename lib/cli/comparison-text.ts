@@ -1,6 +1,7 @@
 import type { Comparison } from '../compare/compare.js';
 import type { Divergence } from '../compare/divergence.js';
-import { formatBytes, formatTable } from './quantity.js';
+import { formatBytes } from '../quantity.js';
+import { formatTable } from './table.js';
 import { visible } from './visible.js';
 
 /** A comparison as lines for people. */

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
+import { formatBytes } from '../quantity.js';
 import { type Diagnosis, diagnose, type Fault } from './diagnosis.js';
-import { formatBytes } from './quantity.js';
 import { visible, visibleJson } from './visible.js';
 
 export function doctorCommand(version: string): Command {

@@ -2,9 +2,10 @@ import { Presets, SingleBar } from 'cli-progress';
 import type { PartTypes } from '../convert/mixture.js';
 import type { TensorGroup } from '../convert/tensor-group.js';
 import type { WriteOptions } from '../convert/write-gguf.js';
+import { formatBytes } from '../quantity.js';
 import { PARTS } from './inspection-text.js';
 import { Interruption } from './interruption.js';
-import { formatBytes, formatTable } from './quantity.js';
+import { formatTable } from './table.js';
 import { visible } from './visible.js';
 
 /** A file that was written, or would be. */

@@ -1,6 +1,7 @@
 import type { NativeInspection } from '../native.js';
+import { formatBytes } from '../quantity.js';
 import type { DeviceEstimate } from './memory-estimate.js';
-import { formatBytes, formatTable } from './quantity.js';
+import { formatTable } from './table.js';
 import { quoted, visible } from './visible.js';
 
 /** The parts of a model as people call them. */

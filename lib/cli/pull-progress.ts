@@ -1,6 +1,6 @@
 import { Presets, SingleBar } from 'cli-progress';
 import type { DownloadProgress } from '../pull/snapshot.js';
-import { formatBytes } from './quantity.js';
+import { formatBytes } from '../quantity.js';
 import { visible } from './visible.js';
 
 /** Seconds over which the rate is taken. */

@@ -1,7 +1,7 @@
 import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { formatBytes } from '../cli/quantity.js';
 import { XgenmmError } from '../errors.js';
+import { formatBytes } from '../quantity.js';
 
 /** Bytes that are about to be written below a folder, which need not exist yet. */
 export interface Need {
