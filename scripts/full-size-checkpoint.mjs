@@ -1,11 +1,12 @@
 // node scripts/full-size-checkpoint.mjs OUT_DIR [--seed N]: a checkpoint of the official dimensions in the official layout (bf16, sharded,
 // 8.7 GB) with pseudo-random weights that are distributed as trained ones are, nearly: for converting, quantising and comparing at size.
-import { createCipheriv } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { normalQuantiles } from './normal-quantiles.mjs';
+import { randomStream } from './random-stream.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Bytes made at a time. */
@@ -31,7 +32,6 @@ const { parseConfig } = await import('../dist/convert/config.js');
 const { OutputFile } = await import('../dist/convert/output-file.js');
 const { planTensors } = await import('../dist/convert/tensors.js');
 const { describeFiles, logitBias, makeTokenizer } = await import('./full-size-tokenizer.mjs');
-const { normalQuantiles } = await import('./normal-quantiles.mjs');
 
 /** @typedef {{ name: string, shape: number[], bytes: number }} Tensor */
 
@@ -43,11 +43,7 @@ const json = {
 const config = parseConfig({ ...json, model_type: 'xgenmm' });
 const tokenizer = makeTokenizer(config.text.tokenizerLength);
 const normal = normalQuantiles(2 ** 16);
-const stream = createCipheriv(
-  'aes-128-ctr',
-  Buffer.from(values.seed.padStart(16, '0'), 'latin1'),
-  Buffer.alloc(16),
-);
+const stream = randomStream(Number(values.seed));
 const zeros = new Uint8Array(CHUNK);
 
 const start = performance.now();

@@ -1,10 +1,10 @@
 // node scripts/full-size-model.mjs OUT.gguf [--type q4_k_m|f16] [--seed N]: a model of the official checkpoints' dimensions with
 // pseudo-random weights. Its words are noise; its speed, memory and responsiveness are those of a real one.
-import { createCipheriv } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { randomStream } from './random-stream.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Bytes made at a time, about. */
@@ -54,11 +54,7 @@ const metadata = describeModel(
   { maxTokens: 1024, temperature: 0, repetitionPenalty: 1 },
 );
 const { header, positions, size } = layOut(metadata, tensors);
-const stream = createCipheriv(
-  'aes-128-ctr',
-  Buffer.from(values.seed.padStart(16, '0'), 'latin1'),
-  Buffer.alloc(16),
-);
+const stream = randomStream(Number(values.seed));
 
 const start = performance.now();
 const file = await OutputFile.create(output);

@@ -30,6 +30,10 @@ const { values, positionals } = parseArgs({
 });
 const [checkpoint = join(root, 'build', 'fixtures', 'wide-src', 'wide')] = positionals;
 const threads = values.threads === undefined ? undefined : Number(values.threads);
+if (positionals.length > 1 || !(threads === undefined || (Number.isInteger(threads) && threads >= 1))) {
+  process.stderr.write('usage: node scripts/quantisation-table.mjs [CHECKPOINT] [--threads N]\n');
+  process.exit(2);
+}
 if (positionals.length === 0) await makeFixtures();
 
 print('Sizes of the official models\n', sizeTable());

@@ -1,6 +1,5 @@
 // node scripts/random-phi3.mjs OUT.gguf [--size small|full] [--type f16|bf16] [--seed N]: a plain phi3 file, which llama.cpp reads too,
 // with phi-3-mini's real vocabulary and normally distributed random weights. `full` has phi-3-mini's own dimensions.
-import { createCipheriv } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +10,7 @@ import { FILE_TYPE } from '../dist/convert/mixture.js';
 import { OutputFile } from '../dist/convert/output-file.js';
 import { StoredMetadata } from '../dist/convert/stored-metadata.js';
 import { normalQuantiles } from './normal-quantiles.mjs';
+import { randomStream } from './random-stream.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const VOCABULARY = join(ROOT, 'test', 'fixtures', 'phi3-vocab', 'phi-3.gguf');
@@ -39,8 +39,7 @@ export async function writeRandomPhi3(output, { size, type, seed }) {
   const dimensions = SIZES[size];
   const tensors = planTensors(dimensions, type);
   const layout = layOut(await describe(dimensions, type), tensors);
-  const key = Buffer.from(String(seed).padStart(16, '0'), 'latin1');
-  const random = createCipheriv('aes-128-ctr', key, Buffer.alloc(16));
+  const random = randomStream(seed);
   const quantizer = loadAddon().createQuantizer(1);
   const file = await OutputFile.create(output);
   try {
