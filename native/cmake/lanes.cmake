@@ -1,8 +1,9 @@
 # The lanes of native/core/quant give ggml's bytes where neither compiler fuses a multiplication with an addition:
-# in ggml's C on x86-64 without FMA, in ours by a flag. Elsewhere ggml's own functions are used.
+# in ggml's C on x86-64 without FMA, in ours by a flag. Elsewhere ggml's own functions are used: also on Windows, where
+# MSVC lacks the vector types and gcc does not align the stack for them.
 include(CheckCSourceCompiles)
 check_c_source_compiles("
-#if !defined(__x86_64__) || !defined(__GNUC__) || defined(_MSC_VER) || defined(__FMA__) || defined(__FAST_MATH__)
+#if !defined(__x86_64__) || !defined(__GNUC__) || defined(_WIN32) || defined(__FMA__) || defined(__FAST_MATH__)
 #error
 #endif
 int main(void) { return 0; }" XGENMM_LANES)

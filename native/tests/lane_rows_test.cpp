@@ -135,6 +135,14 @@ void check_all_sources(unsigned seed, int64_t count) {
 
 }  // namespace
 
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(_WIN32) && !defined(__FMA__)
+// Without them everything else here would hold, too.
+TEST(lane_rows_have_lanes_on_x86) {
+  CHECK(!lane_sets().empty());
+  CHECK(lane_sets().back() == LaneSet::kSse2);
+}
+#endif
+
 // 20 sources of values, 7 of importance, 5 types, 240 times 256 values each.
 TEST(lane_rows_are_those_of_ggml) {
   check_all_sources(1, 80);

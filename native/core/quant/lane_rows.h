@@ -11,7 +11,7 @@ namespace xgenmm {
 enum class LaneSet { kSse2, kAvx2, kAvx512 };
 
 // Those that this processor has, the widest first. None where the compiler may fuse ggml's
-// multiplications and additions, so that its roundings cannot be met.
+// multiplications and additions, so that its roundings cannot be met, or lacks the vector types.
 const std::vector<LaneSet>& lane_sets();
 
 // Whether quantize_lane_rows() knows `type`: the K-quants of 4 to 6 bits, IQ4_NL, and, with
