@@ -32,7 +32,7 @@ const { parseConfig } = await import('../dist/convert/config.js');
 const { GGML_TYPE, layOut } = await import('../dist/convert/gguf-header.js');
 const { describeModel } = await import('../dist/convert/metadata.js');
 const { OutputFile } = await import('../dist/convert/output-file.js');
-const { chooseTypes, FILE_TYPE, storedType } = await import('../dist/convert/mixture.js');
+const { chooseTypes, FILE_TYPE, storeTensors } = await import('../dist/convert/mixture.js');
 const { planTensors } = await import('../dist/convert/tensors.js');
 const { logitBias, makeTokenizer } = await import('./full-size-tokenizer.mjs');
 
@@ -41,12 +41,7 @@ const { logitBias, makeTokenizer } = await import('./full-size-tokenizer.mjs');
 // What config.json leaves out has the official checkpoints' value.
 const config = parseConfig({ model_type: 'xgenmm' });
 const tokenizer = makeTokenizer(config.text.tokenizerLength);
-const layers = config.text.layers;
-const mixture = { ...chooseTypes(values.type), layers, tied: false, guided: false };
-const tensors = planTensors(config).map((plan) => {
-  const shape = plan.shape.toReversed();
-  return { name: plan.name, shape, type: storedType(plan.name, shape, mixture) ?? 'f32' };
-});
+const tensors = storeTensors(planTensors(config), chooseTypes(values.type), config.text.layers, false);
 const metadata = describeModel(
   { name: 'full-size-random', variant: 'instruct-interleave', fileType: FILE_TYPE[values.type] },
   config,

@@ -43,7 +43,7 @@ function pathOf(tool) {
  * Fetches the source if it is not there, and builds what is not up to date.
  * @param {number} jobs Compilers at a time.
  */
-export function buildLlamaCpp(jobs) {
+function buildLlamaCpp(jobs) {
   if (!existsSync(SOURCE)) {
     extractRelease(LLAMA_CPP_FOLDER, NEEDED, (release) => renameSync(release, SOURCE));
   }

@@ -13,7 +13,7 @@ const { compare } = await import('../dist/compare/compare.js');
 const { parseConfig } = await import('../dist/convert/config.js');
 const { convert } = await import('../dist/convert/convert.js');
 const { layOut } = await import('../dist/convert/gguf-header.js');
-const { chooseTypes, partOf, storedType, TEXT_TYPES, VISION_TYPES } = await import(
+const { chooseTypes, partOf, storeTensors, TEXT_TYPES, VISION_TYPES } = await import(
   '../dist/convert/mixture.js'
 );
 const { planTensors } = await import('../dist/convert/tensors.js');
@@ -115,14 +115,9 @@ function sizeTable() {
    * @param {'text'} [part] All parts unless named.
    */
   function sizeOf(type, vision, part) {
-    const mixture = { ...chooseTypes(type, vision), layers: config.text.layers, tied: false, guided: false };
-    const tensors = plans
-      .filter(({ name }) => part === undefined || partOf(name) === part)
-      .map(({ name, shape }) => {
-        const sides = shape.toReversed();
-        return { name, shape: sides, type: storedType(name, sides, mixture) ?? 'f32' };
-      });
-    return layOut(new Map(), tensors).size;
+    const chosen = plans.filter(({ name }) => part === undefined || partOf(name) === part);
+    const types = chooseTypes(type, vision);
+    return layOut(new Map(), storeTensors(chosen, types, config.text.layers, false)).size;
   }
 }
 

@@ -22,10 +22,9 @@ import { describeModel, describeVisionPart, type Identity } from './metadata.js'
 import {
   chooseTypes,
   FILE_TYPE,
-  type Mixture,
   type PartTypes,
   partOf,
-  storedType,
+  storeTensors,
   TEXT_TYPES,
   type TextType,
   VISION_TYPES,
@@ -112,8 +111,7 @@ async function convertFolder(
   const metadata = await describe(folder, identity, config, part, onNote);
   const all = planTensors(config);
   const plans = part === 'all' ? all : all.filter(({ name }) => partOf(name) !== 'text');
-  const mixture = { ...types, layers: config.text.layers, tied: false, guided: imatrix !== undefined };
-  const tensors = plans.map((plan) => describeTensor(plan, mixture));
+  const tensors = storeTensors(plans, types, config.text.layers, imatrix !== undefined);
   let importance: Importance | undefined;
   if (imatrix !== undefined) {
     const file = filePath(imatrix, 'imatrix');
@@ -147,11 +145,6 @@ async function describe(
   const tokenizer = await readTokenizer(folder, config.text.tokenizerLength, onNote);
   const generation = await readGenerationDefaults(folder, identity.variant);
   return describeModel(identity, config, tokenizer, generation);
-}
-
-function describeTensor(plan: TensorPlan, mixture: Mixture): TensorInfo {
-  const shape = plan.shape.toReversed();
-  return { name: plan.name, shape, type: storedType(plan.name, shape, mixture) ?? 'f32' };
 }
 
 function* cutAll(

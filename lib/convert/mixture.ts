@@ -1,5 +1,6 @@
 import type { NativeTensorType } from '../native.js';
-import { GGML_TYPE } from './gguf-header.js';
+import { GGML_TYPE, type TensorInfo } from './gguf-header.js';
+import type { TensorPlan } from './tensors.js';
 
 /** What the language model's matrices can be stored in: one type, or a mixture of llama.cpp's. */
 export const TEXT_TYPES = [
@@ -96,6 +97,20 @@ export function storedType(
   const type =
     mixture.text === choice && partOf(name) === 'text' ? mixedType(name, shape, base, mixture) : base;
   return fitting(type, shape[0] as number);
+}
+
+/** A checkpoint's tensors as the converter stores them. `layers`, `guided`: see {@link Mixture}. */
+export function storeTensors(
+  plans: readonly TensorPlan[],
+  types: PartTypes,
+  layers: number,
+  guided: boolean,
+): TensorInfo[] {
+  const mixture = { ...types, layers, tied: false, guided };
+  return plans.map((plan) => {
+    const shape = plan.shape.toReversed();
+    return { name: plan.name, shape, type: storedType(plan.name, shape, mixture) ?? 'f32' };
+  });
 }
 
 function isFloat(type: TextType): type is 'f32' | 'f16' | 'bf16' {

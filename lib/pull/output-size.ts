@@ -1,6 +1,6 @@
 import type { ModelConfig } from '../convert/config.js';
 import { storedBytes, type TensorInfo } from '../convert/gguf-header.js';
-import { chooseTypes, storedType, type TextType, type VisionType } from '../convert/mixture.js';
+import { chooseTypes, storeTensors, type TextType, type VisionType } from '../convert/mixture.js';
 import { planTensors } from '../convert/tensors.js';
 
 /** More than metadata and padding take. */
@@ -15,11 +15,7 @@ export function outputTensors(
   guided: boolean,
 ): TensorInfo[] {
   const types = chooseTypes(text, vision, resampler);
-  const mixture = { ...types, layers: config.text.layers, tied: false, guided };
-  return planTensors(config).map(({ name, shape }) => {
-    const order = shape.toReversed();
-    return { name, shape: order, type: storedType(name, order, mixture) ?? 'f32' };
-  });
+  return storeTensors(planTensors(config), types, config.text.layers, guided);
 }
 
 /** Bytes that a file with these tensors takes at most. */
