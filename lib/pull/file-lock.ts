@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { open, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { XgenmmError } from '../errors.js';
 
@@ -52,10 +52,28 @@ export class FileLock {
       if (seen?.content !== holder.content || seen.touched !== holder.touched) {
         seen = { ...holder, since: performance.now() };
       } else if (performance.now() - seen.since >= staleMs) {
-        await takeAway(path, holder.content);
+        await FileLock.#takeAway(path, holder.content, signal, staleMs);
         continue;
       }
       await setTimeout(POLL_MS);
+    }
+  }
+
+  /** Removes the file of a process that is gone, unless another of those that waited was quicker: one at a time looks. */
+  static async #takeAway(
+    path: string,
+    content: string,
+    signal: AbortSignal | undefined,
+    staleMs: number,
+  ): Promise<void> {
+    const taking = await FileLock.acquire(`${path}.taking`, () => {}, signal, staleMs);
+    try {
+      if ((await observe(path))?.content !== content) return;
+      await rm(path, { force: true, maxRetries: 5 }).catch((cause) => {
+        throw unusable(path, cause);
+      });
+    } finally {
+      await taking.release();
     }
   }
 
@@ -67,9 +85,10 @@ export class FileLock {
     if (file === undefined) return undefined;
     const owner = randomUUID();
     try {
-      await file.write(owner);
-    } finally {
-      await file.close();
+      await file.writeFile(owner).finally(() => file.close());
+    } catch (cause) {
+      await rm(path, { force: true });
+      throw unusable(path, cause as Error);
     }
     return new FileLock(path, owner);
   }
@@ -103,16 +122,4 @@ async function observe(path: string): Promise<{ content: string; touched: number
 
 function unusable(path: string, cause: Error): XgenmmError {
   return new XgenmmError('ERR_XGENMM_WRITE_FAILED', `Could not lock ${path}: ${cause.message}`, { cause });
-}
-
-/** Removes the file of a process that is gone. If another process was quicker and holds the lock by now, it gets it back. */
-async function takeAway(path: string, content: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}`;
-  const moved = await rename(path, aside).then(
-    () => true,
-    () => false,
-  );
-  if (!moved) return;
-  if ((await readFile(aside, 'utf8')) !== content) await link(aside, path).catch(() => undefined);
-  await rm(aside, { force: true });
 }

@@ -24,7 +24,9 @@ export class PartialFile {
     createSum: () => Hash = () => createHash('sha256'),
     signal?: AbortSignal,
   ): Promise<PartialFile> {
-    const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644).catch((cause) => {
+    // A link there could lead to a file that is not the cache's. Windows, which lets few users make any, has no such flag.
+    const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
+    const file = await open(path, flags, 0o644).catch((cause) => {
       throw failed(path, cause);
     });
     const partial = new PartialFile(path, file, createSum);
@@ -67,7 +69,9 @@ export class PartialFile {
 
   /** Forgets everything. */
   async reset(): Promise<void> {
-    await this.file.truncate(0);
+    await this.file.truncate(0).catch((cause) => {
+      throw failed(this.path, cause);
+    });
     this.#hash = this.createSum();
     this.#length = 0;
   }
@@ -80,9 +84,9 @@ export class PartialFile {
   /** Puts everything on the disk. */
   async close(): Promise<void> {
     try {
-      await this.file.sync();
-    } finally {
-      await this.file.close();
+      await this.file.sync().finally(() => this.file.close());
+    } catch (cause) {
+      throw failed(this.path, cause as NodeJS.ErrnoException);
     }
   }
 

@@ -1,7 +1,7 @@
-import { readdir, utimes, writeFile } from 'node:fs/promises';
+import { open, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { FileLock } from '../../lib/pull/file-lock.js';
 import { failure } from '../failure.js';
 import { temporaryFolder } from '../unit/checkpoint.js';
@@ -65,4 +65,36 @@ test('who was taken for gone finds out', async () => {
 test('a folder that is not there is an error', async () => {
   const path = join(await temporaryFolder(), 'absent', 'lock');
   await expect(FileLock.acquire(path, never, undefined)).rejects.toEqual(failure('ERR_XGENMM_WRITE_FAILED'));
+});
+
+test('a full disk is an error that says so, and leaves nothing that others would wait for', async () => {
+  const folder = await temporaryFolder();
+  const handle = await open(join(folder, 'other'), 'w');
+  await handle.close();
+  const write = vi.spyOn(Object.getPrototypeOf(handle), 'writeFile');
+  onTestFinished(() => write.mockRestore());
+  write.mockRejectedValueOnce(Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' }));
+  await expect(FileLock.acquire(join(folder, 'lock'), never, undefined)).rejects.toEqual(
+    failure('ERR_XGENMM_WRITE_FAILED', /lock: ENOSPC/),
+  );
+  expect(await readdir(folder)).toEqual(['other']);
+});
+
+test('however many wait for one that is gone, one at a time holds it', async () => {
+  const folder = await temporaryFolder();
+  const round = async (_: unknown, index: number) => {
+    const path = join(folder, `lock-${index}`);
+    await writeFile(path, 'of a process that was killed');
+    let holders = 0;
+    const take = async () => {
+      const lock = await FileLock.acquire(path, () => {}, undefined, 300);
+      expect(++holders).toBe(1);
+      await lock.assertHeld();
+      holders--;
+      await lock.release();
+    };
+    await Promise.all([take(), take(), take(), take(), take(), take()]);
+  };
+  await Promise.all(Array.from({ length: 20 }, round));
+  expect(await readdir(folder)).toEqual([]);
 });
