@@ -1,4 +1,5 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { XgenmmError } from '../errors.js';
 import { invalid } from '../options.js';
@@ -50,8 +51,11 @@ export async function notePulled(
   const folder = join(pulled, repositoryFolder(repository));
   for (const name of type === undefined ? [LAST] : [type, LAST]) {
     const note = noteOf(folder, name);
+    const text = `${relative(dirname(note), path)}\n`;
+    // A folder that can only be read may hold it already.
+    if ((await readFile(note, 'utf8').catch(() => undefined)) === text) continue;
     await makeFolder(dirname(note));
-    await replaceFile(note, `${relative(dirname(note), path)}\n`);
+    await replaceFile(note, text);
   }
 }
 
