@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** Environment variables, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -26,8 +26,8 @@ export function tokenFile(env: Environment): string {
   return folder(env.HF_TOKEN_PATH) ?? join(hfHome(env), 'token');
 }
 
-/** An empty variable counts as unset, and Python's library knows `~` too. */
+/** Absolute. An empty variable counts as unset, and Python's library knows `~` too. */
 function folder(value: string | undefined): string | undefined {
   if (value === undefined || value === '') return undefined;
-  return /^~(?=$|[/\\])/.test(value) ? join(homedir(), value.slice(1)) : value;
+  return /^~(?=$|[/\\])/.test(value) ? join(homedir(), value.slice(1)) : resolve(value);
 }

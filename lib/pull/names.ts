@@ -42,11 +42,16 @@ export function isSafePath(path: string): boolean {
   return (
     path.length <= MAX_PATH &&
     !hasUnsafe(path) &&
-    path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+    path.split('/').every((part) => part !== '' && !/^\.\.?$/.test(part) && !isOddOnWindows(part))
   );
 }
 
-/** Control characters, and what Windows reads as a separator, a drive, a stream or a device. */
+/** What Windows takes for a device, or for another name: it drops dots and spaces at the end. */
+function isOddOnWindows(part: string): boolean {
+  return /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/i.test(part) || /[. ]$/.test(part);
+}
+
+/** Control characters, and what Windows reads as a separator, a drive, a stream or a pattern. */
 function hasUnsafe(text: string): boolean {
   return /[\p{Control}\\:<>"|]/u.test(text);
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { hubCacheFolder, pulledFolder, tokenFile } from '../../lib/pull/hf-home.js';
 import { readHubSettings } from '../../lib/pull/hub-settings.js';
@@ -104,6 +105,13 @@ test.each(['a', 'a/b.gguf', 'a b', '..a'])('%j stays in its folder', (path) => {
   expect(isSafePath(path)).toBe(true);
 });
 
+test.each(['con', 'a/NUL.gguf', 'com1.txt/b', 'a.gguf.', 'a /b.gguf'])(
+  '%j is another name on Windows',
+  (path) => {
+    expect(isSafePath(path)).toBe(false);
+  },
+);
+
 test.each(['', '.', '..', '/a', 'a/', 'a/../b', 'a\\b', 'C:a', 'a\0', 'a\n', 'a\u009b', 'a'.repeat(513)])(
   '%j may lead elsewhere',
   (path) => {
@@ -112,12 +120,13 @@ test.each(['', '.', '..', '/a', 'a/', 'a/../b', 'a\\b', 'C:a', 'a\0', 'a\n', 'a\
 );
 
 test('folders come from the environment as in Python', () => {
-  const slashes = (path: string) => path.replaceAll('\\', '/');
+  const slashes = (path: string) => path.replaceAll('\\', '/').replace(/^[A-Z]:/, '');
   expect(slashes(hubCacheFolder({ HF_HUB_CACHE: '/cache', HF_HOME: '/home' }))).toBe('/cache');
   expect(slashes(hubCacheFolder({ HF_HOME: '/home' }))).toBe('/home/hub');
   expect(slashes(hubCacheFolder({ XDG_CACHE_HOME: '/xdg', HF_HOME: '' }))).toBe('/xdg/huggingface/hub');
   expect(slashes(hubCacheFolder({}))).toMatch(/\/\.cache\/huggingface\/hub$/);
   expect(slashes(hubCacheFolder({ HF_HOME: '~/hf' }))).not.toContain('~');
+  expect(hubCacheFolder({ HF_HOME: 'hf' })).toBe(resolve('hf', 'hub'));
   expect(slashes(pulledFolder({ HF_HUB_CACHE: '/cache', HF_HOME: '/home' }))).toBe('/home/xgen-mm');
   expect(slashes(tokenFile({ HF_HOME: '/home' }))).toBe('/home/token');
 });
