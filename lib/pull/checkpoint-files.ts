@@ -43,10 +43,11 @@ export function smallFiles<T extends File>(files: readonly T[]): T[] {
   return small;
 }
 
-/** The weights: what the index names, else the one file. Throws ERR_XGENMM_MODEL_INVALID. */
+/** The weights: what the index names, else the one file. `hint`: what to append where one is missing. Throws ERR_XGENMM_MODEL_INVALID. */
 export async function weightFiles<T extends File>(
   files: readonly T[],
   read: (path: string) => Promise<Uint8Array>,
+  hint: string,
 ): Promise<T[]> {
   const byName = new Map(files.map((file) => [file.path, file]));
   const names = byName.has(INDEX) ? shardNames(await read(INDEX)) : [SINGLE];
@@ -55,7 +56,7 @@ export async function weightFiles<T extends File>(
     if (file !== undefined) return file;
     throw new XgenmmError(
       'ERR_XGENMM_MODEL_INVALID',
-      `Expected the file ${describe(name)}, which ${INDEX} names, beside it, received none of that name`,
+      `Expected the file ${describe(name)}, which ${INDEX} names, beside it, received none of that name${hint}`,
     );
   });
 }

@@ -6,15 +6,14 @@ import { convert } from '../convert/convert.js';
 import { loadImportance } from '../convert/importance.js';
 import { parseJsonObject } from '../convert/json.js';
 import { chooseTypes } from '../convert/mixture.js';
-import { checkOutput } from '../convert/output-file.js';
 import { XgenmmError } from '../errors.js';
 import { CONFIG, smallFiles, weightFiles } from './checkpoint-files.js';
 import { checkSpace } from './disk-space.js';
 import { FileLock } from './file-lock.js';
-import { makeFolder, sizeOf } from './hub-cache.js';
+import { sizeOf } from './hub-cache.js';
 import { repositoryFolder } from './names.js';
 import { outputSize, outputTensors } from './output-size.js';
-import { isModel } from './place.js';
+import { isModel, prepareOutput } from './place.js';
 import type { Pull } from './pull.js';
 import { notePulled } from './pulled-models.js';
 import type { PinnedRepository } from './repository-snapshot.js';
@@ -63,7 +62,7 @@ export class CheckpointModel {
     const read = (path: string) => readFile(cache.file(snapshot.commit, path));
     // A checkpoint of another family is refused before its weights are downloaded.
     const config = parseConfig(parseJsonObject(await read(CONFIG), CONFIG));
-    const weights = await weightFiles(files, read);
+    const weights = await weightFiles(files, read, snapshot.hint);
     const bytes = await this.#checkOutput(config);
     const missing = await snapshot.missingBytes(weights);
     const needs = [
@@ -83,8 +82,7 @@ export class CheckpointModel {
     const tensors = outputTensors(config, this.#type, vision, resampler, imatrix !== undefined);
     // What it notes here it will note again.
     if (imatrix !== undefined) await loadImportance(imatrix, tensors, () => {});
-    await makeFolder(dirname(this.path));
-    await checkOutput(this.path, 0);
+    await prepareOutput(this.path);
     return outputSize(tensors);
   }
 

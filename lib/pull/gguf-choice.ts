@@ -1,5 +1,7 @@
+import { TEXT_TYPES } from '../convert/mixture.js';
 import { XgenmmError } from '../errors.js';
-import { describe } from '../options.js';
+import { describe, invalid } from '../options.js';
+import type { PullOptions } from './pull.js';
 import { isGguf } from './pull-source.js';
 
 const SHOWN = 20;
@@ -20,8 +22,25 @@ export function chooseGguf(paths: readonly string[], type: string | undefined, b
   );
 }
 
-/** The one of `types` that a file's name speaks of, as in `model-Q4_K_M.gguf`. */
+/** The one of `types` that a file's name speaks of for the language model, as in `model-Q4_K_M-vision-F16.gguf`. */
 export function typeInName(path: string, types: readonly string[]): string | undefined {
   const words = path.toLowerCase().split(/[^a-z0-9_]+/);
-  return types.find((type) => words.includes(type));
+  const isOther = (word: string | undefined) => word === 'vision' || word === 'resampler';
+  const own = words.filter((_, index) => !isOther(words[index - 1]));
+  return types.find((type) => own.includes(type));
+}
+
+/** Refuses options that would change a GGUF file, which is taken as it is, and a type that its name contradicts. */
+export function checkTakenAsIs(path: string, options: PullOptions): void {
+  for (const name of ['vision', 'resampler', 'imatrix', 'variant'] as const) {
+    if (options[name] === undefined) continue;
+    throw new XgenmmError(
+      'ERR_XGENMM_INVALID_ARGUMENT',
+      `Expected a checkpoint to convert for ${name}, received the GGUF file ${path}, which is taken as it is; pull it without, then use \`xgen-mm quantize\``,
+    );
+  }
+  const { type } = options;
+  const named = typeInName(path, TEXT_TYPES);
+  if (type === undefined || named === undefined || typeInName(path, [type]) !== undefined) return;
+  throw invalid(`the type of ${path}`, `${named} or none`, type);
 }

@@ -152,6 +152,7 @@ export async function makeFolder(path: string): Promise<void> {
   });
 }
 
-function unwritable(path: string, cause: Error): XgenmmError {
+/** What a file could not be written for. */
+export function unwritable(path: string, cause: Error): XgenmmError {
   return new XgenmmError('ERR_XGENMM_WRITE_FAILED', `Could not write ${path}: ${cause.message}`, { cause });
 }

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { copyFile, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { loadAddon } from '../addon.js';
+import { checkOutput } from '../convert/output-file.js';
 import { translated } from '../engine.js';
 import { XgenmmError } from '../errors.js';
 import { makeFolder } from './hub-cache.js';
@@ -21,6 +22,12 @@ export function isModel(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Makes the folder of an output and finds, before anything is downloaded, where it could not be written. */
+export async function prepareOutput(output: string): Promise<void> {
+  await makeFolder(dirname(resolve(output)));
+  await checkOutput(output, 0);
 }
 
 /** Copies a file, without using space where the file system can share it, and puts it in the place of whatever has that name. */

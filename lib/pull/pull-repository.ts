@@ -4,9 +4,9 @@ import { XgenmmError } from '../errors.js';
 import { isCheckpoint } from './checkpoint-files.js';
 import { CheckpointModel, DEFAULT_TYPE } from './checkpoint-model.js';
 import { checkSpace } from './disk-space.js';
-import { chooseGguf, typeInName } from './gguf-choice.js';
-import { copyInto, inspectModel } from './place.js';
-import type { Pull, PullOptions } from './pull.js';
+import { checkTakenAsIs, chooseGguf, typeInName } from './gguf-choice.js';
+import { copyInto, inspectModel, prepareOutput } from './place.js';
+import type { Pull } from './pull.js';
 import { isGguf } from './pull-source.js';
 import { notePulled } from './pulled-models.js';
 import { type PinnedRepository, pinRepository } from './repository-snapshot.js';
@@ -32,7 +32,7 @@ export async function pullRepository(
   const where = repository.snapshot instanceof CachedSnapshot ? 'in the cache' : 'at that revision';
   throw new XgenmmError(
     'ERR_XGENMM_DOWNLOAD',
-    `Expected config.json and safetensors files, or GGUF files, in ${name} ${where}, received neither`,
+    `Expected config.json and safetensors files, or GGUF files, in ${name} ${where}, received neither${repository.snapshot.hint}`,
   );
 }
 
@@ -42,19 +42,20 @@ async function pullGguf(
   path: string,
 ): Promise<string> {
   const { options, settings, onNote } = pull;
-  refuseConversion(options, path);
+  checkTakenAsIs(path, options);
   if (/-\d{5}-of-\d{5}\.gguf$/i.test(path)) {
     throw new XgenmmError(
       'ERR_XGENMM_MODEL_UNSUPPORTED',
       `Expected a whole GGUF file, received ${path}, a piece of a split one; join the pieces with llama.cpp's llama-gguf-split`,
     );
   }
+  if (options.output !== undefined) await prepareOutput(options.output);
   const folder = path.split('/').slice(0, -1).join('/');
   const file = (await snapshot.list(folder)).find((listed) => listed.path === path);
   if (file === undefined) {
     throw new XgenmmError(
       'ERR_XGENMM_DOWNLOAD',
-      `Expected the file ${path} in ${name} at commit ${snapshot.commit}, received no file of that name`,
+      `Expected the file ${path} in ${name} at commit ${snapshot.commit}, received no file of that name${snapshot.hint}`,
     );
   }
   const missing = await snapshot.missingBytes([file]);
@@ -71,15 +72,4 @@ async function pullGguf(
   if (options.output !== undefined) return copyInto(target, options.output);
   await notePulled(settings.pulled, name, options.type ?? typeInName(path, TEXT_TYPES), target);
   return target;
-}
-
-/** A GGUF file is taken as it is. */
-function refuseConversion(options: PullOptions, path: string): void {
-  for (const name of ['vision', 'resampler', 'imatrix', 'variant'] as const) {
-    if (options[name] === undefined) continue;
-    throw new XgenmmError(
-      'ERR_XGENMM_INVALID_ARGUMENT',
-      `Expected a checkpoint to convert for ${name}, received the GGUF file ${path}, which is taken as it is; pull it without, then use \`xgen-mm quantize\``,
-    );
-  }
 }

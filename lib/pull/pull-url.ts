@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto';
 import { readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { XgenmmError } from '../errors.js';
+import { invalid } from '../options.js';
 import type { Connection } from './connection.js';
 import { checkSpace } from './disk-space.js';
 import { download } from './download.js';
 import { FileLock } from './file-lock.js';
-import { makeFolder, replaceFile, sizeOf } from './hub-cache.js';
-import { copyInto, inspectModel } from './place.js';
+import { checkTakenAsIs } from './gguf-choice.js';
+import { makeFolder, replaceFile, sizeOf, unwritable } from './hub-cache.js';
+import { copyInto, inspectModel, prepareOutput } from './place.js';
 import type { Pull } from './pull.js';
 import type { Subject } from './refusal.js';
 import { Retry } from './retry.js';
@@ -23,9 +25,13 @@ interface State {
 /** Pulls a GGUF file from a URL outside the hub, where nobody says a sum; it is put in place once it has been inspected. */
 export async function pullUrl(pull: Pull, url: URL): Promise<string> {
   const { connection, options, settings } = pull;
+  const name = decodeURIComponent(basename(url.pathname));
+  checkTakenAsIs(name, options);
+  if (options.revision !== undefined)
+    throw invalid('the revision of a URL outside the hub', 'none', options.revision);
+  if (options.output !== undefined) await prepareOutput(options.output);
   // The query may hold a key, and what it leads to need not be the same file.
   const key = createHash('sha256').update(url.href).digest('hex').slice(0, 16);
-  const name = decodeURIComponent(basename(url.pathname));
   const path = join(settings.pulled, 'urls', key, name);
   if (settings.offline) {
     if ((await sizeOf(path)) === undefined) {
@@ -90,7 +96,9 @@ async function update(
     throw error;
   }
   await lock.assertHeld();
-  await rename(growing, path);
+  await rename(growing, path).catch((cause) => {
+    throw unwritable(path, cause);
+  });
   await replaceFile(`${path}.state`, current);
   await rm(record, { force: true });
 }
@@ -110,6 +118,9 @@ async function probe(connection: Connection, url: URL, subject: Subject): Promis
 }
 
 function readState({ status, headers }: Response, { what }: Subject): State {
+  if (status === 416) {
+    throw new XgenmmError('ERR_XGENMM_DOWNLOAD', `Expected ${what}, received an empty file: look at the URL`);
+  }
   const total = /^bytes 0-0\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1];
   const size = Number((status === 206 ? total : headers.get('content-length')) ?? Number.NaN);
   if (!Number.isSafeInteger(size) || size <= 0) {

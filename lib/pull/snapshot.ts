@@ -24,6 +24,8 @@ export interface SnapshotFile {
 /** The files of one commit of a repository: those on the hub, or those in the cache. */
 export interface Snapshot {
   readonly commit: string;
+  /** What may help where a file is missing, to append to a message. */
+  readonly hint: string;
   /** What lies in a folder, '' for the topmost. */
   list(folder: string): Promise<SnapshotFile[]>;
   /** Bytes that {@link fetch} would download. Files are those that {@link list} has listed. */
@@ -36,6 +38,7 @@ export interface Snapshot {
 
 /** A commit on the hub, file by file brought into the cache. */
 export class HubSnapshot implements Snapshot {
+  readonly hint = '';
   readonly #listed = new Map<string, ListedFile>();
 
   constructor(
@@ -119,6 +122,9 @@ export class HubSnapshot implements Snapshot {
 
 /** What the cache has of a commit, without the hub. */
 export class CachedSnapshot implements Snapshot {
+  readonly hint =
+    ', because no connection is used and the cache does not have it; pull with a connection, without HF_HUB_OFFLINE';
+
   constructor(
     readonly commit: string,
     private readonly cache: HubCache,

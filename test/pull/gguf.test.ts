@@ -4,6 +4,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { PullOptions } from '../../lib/pull/pull.js';
 import { findPulled } from '../../lib/pull/pulled-models.js';
 import { failure } from '../failure.js';
 import { modelFile } from '../files.js';
@@ -77,6 +78,33 @@ describe('a repository with GGUF files', () => {
     await expect(pulling.pull({ type: undefined, vision: 'q8_0' })).rejects.toEqual(
       failure('ERR_XGENMM_INVALID_ARGUMENT', /vision, received the GGUF file a\.gguf/),
     );
+  });
+
+  test('the name speaks of the language model, whatever the parts that see are stored in', async () => {
+    const pulling = await withFiles({
+      'm-Q4_K_M-vision-F16.gguf': MODEL,
+      'm-Q8_0-vision-Q8_0-resampler-F16.gguf': Buffer.from('not this one'),
+    });
+    await expect(pulling.pull({ type: 'f16' })).rejects.toEqual(
+      failure('ERR_XGENMM_INVALID_ARGUMENT', /"f16", which fits 0 of/),
+    );
+    const url = `${pulling.hub.endpoint}/${REPOSITORY}/resolve/main/m-Q4_K_M-vision-F16.gguf`;
+    const path = await pulling.pull({ type: undefined }, url);
+    expect(findPulled(`hf:${REPOSITORY}:q4_k_m`, pulling.env)).toBe(path);
+    expect(() => findPulled(`hf:${REPOSITORY}:f16`, pulling.env)).toThrow(
+      failure('ERR_XGENMM_FILE_NOT_FOUND'),
+    );
+    await expect(pulling.pull({ type: 'q8_0' }, url)).rejects.toEqual(
+      failure('ERR_XGENMM_INVALID_ARGUMENT', /Expected q4_k_m or none .*received "q8_0"/),
+    );
+  });
+
+  test('an output that is a folder is refused before the download', async () => {
+    const pulling = await withFiles({ 'a.gguf': MODEL });
+    await expect(pulling.pull({ type: undefined, output: pulling.home })).rejects.toEqual(
+      failure('ERR_XGENMM_WRITE_FAILED', /the name of a file as output/),
+    );
+    expect(pulling.hub.asked.filter((asked) => asked.includes('resolve'))).toEqual([]);
   });
 
   test('a piece of a split file is refused', async () => {
@@ -190,6 +218,34 @@ describe('a GGUF file elsewhere', () => {
     const path = await pulling.pull({}, url);
     expect((await readFile(path)).equals(MODEL)).toBe(true);
     expect(ranges).toEqual(['bytes=0-0', undefined, undefined]);
+  });
+
+  test.each<[string, PullOptions]>([
+    ['vision', { vision: 'q8_0' }],
+    ['resampler', { resampler: 'f16' }],
+    ['variant', { variant: 'base' }],
+    ['imatrix', { imatrix: 'none.gguf' }],
+    ['the revision of a URL outside the hub', { revision: 'v1' }],
+  ])('does not heed %s, and says so', async (name, options) => {
+    const pulling = await Pulling.start();
+    const { url, ranges } = await elsewhere((_, response) => response.end());
+    await expect(pulling.pull({ type: undefined, ...options }, url)).rejects.toEqual(
+      failure('ERR_XGENMM_INVALID_ARGUMENT', new RegExp(`for ${name}, received`)),
+    );
+    expect(ranges).toEqual([]);
+  });
+
+  test('that is empty is an error at once', async () => {
+    const pulling = await Pulling.start();
+    const { url, ranges } = await elsewhere((request, response) =>
+      sendFile(request, response, Buffer.alloc(0), 'x', { headers: { 'content-length': '0' } }),
+    );
+    await expect(pulling.pull({}, url)).rejects.toEqual(failure('ERR_XGENMM_DOWNLOAD'));
+    const other = await elsewhere((_, response) => response.writeHead(416).end('nothing is in it'));
+    await expect(pulling.pull({}, other.url)).rejects.toEqual(
+      failure('ERR_XGENMM_DOWNLOAD', /received an empty file/),
+    );
+    expect([ranges, other.ranges]).toEqual([['bytes=0-0'], ['bytes=0-0']]);
   });
 
   test('gets no token', async () => {

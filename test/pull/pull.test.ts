@@ -1,5 +1,16 @@
 import { createHash } from 'node:crypto';
-import { lstat, mkdir, readdir, readFile, readlink, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { convert } from '../../lib/convert/convert.js';
@@ -195,6 +206,20 @@ describe('offline', () => {
     expect(pulling.notes).toContainEqual(expect.stringMatching(/^HF_HUB_OFFLINE is set: commit 0123/));
   });
 
+  test('HF_HUB_OFFLINE with a part of a checkpoint fails and says what to do', async () => {
+    const pulling = await Pulling.start();
+    await pulling.pull();
+    for (const [name, code] of [
+      ['model-00002-of-00002.safetensors', 'ERR_XGENMM_MODEL_INVALID'],
+      ['config.json', 'ERR_XGENMM_DOWNLOAD'],
+    ] as const) {
+      await rm(pulling.cache('snapshots', COMMIT, name));
+      await expect(pulling.pull({ type: 'bf16' }, REPOSITORY, { HF_HUB_OFFLINE: '1' })).rejects.toEqual(
+        failure(code, /the cache does not have it; pull with a connection, without HF_HUB_OFFLINE$/),
+      );
+    }
+  });
+
   test('HF_HUB_OFFLINE with an empty cache fails and says what to do', async () => {
     const pulling = await Pulling.start();
     await expect(pulling.pull({}, REPOSITORY, { HF_HUB_OFFLINE: '1' })).rejects.toEqual(
@@ -218,6 +243,16 @@ describe('offline', () => {
 });
 
 describe('hf:owner/name', () => {
+  test('is not noted again, so that a folder may be one that can only be read', async () => {
+    const pulling = await Pulling.start();
+    await pulling.pull();
+    const states = () =>
+      Promise.all(['last', 'f16'].map(async (name) => (await stat(pulling.made('refs', name))).ino));
+    const before = await states();
+    await pulling.pull();
+    expect(await states()).toEqual(before);
+  });
+
   test('is what the last pull left, or the last of a type', async () => {
     const pulling = await Pulling.start();
     const f16 = await pulling.pull();
