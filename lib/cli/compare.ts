@@ -3,9 +3,9 @@ import { loadAddon } from '../addon.js';
 import { compare } from '../compare/compare.js';
 import { plotComparison } from '../compare/plot.js';
 import { checkOutput, OutputFile } from '../convert/output-file.js';
+import { checkSeparate } from '../convert/separate-output.js';
 import { modelPath } from '../model-path.js';
 import { filePath } from '../options.js';
-import { checkSeparate } from '../samples/separate-output.js';
 import { describeComparison } from './comparison-text.js';
 import { Interruption } from './interruption.js';
 import { addSampleFlags, type SampleFlags } from './sample-flags.js';
@@ -43,19 +43,17 @@ async function run(a: string, b: string, { plot, json, ...flags }: CompareFlags)
   const { text = [], images = [] } = flags;
   await Interruption.guard(async ({ signal }) => {
     const bar = new StageBar();
-    const file = plot === undefined ? undefined : await createPlot(plot, [a, b, ...text, ...images]);
+    const first = modelPath(a, 'the model a');
+    const second = modelPath(b, 'the model b');
+    const inputs = [first, second, ...text, ...images];
+    const file = plot === undefined ? undefined : await createPlot(plot, inputs);
     try {
-      const comparison = await compare(
-        loadAddon(),
-        modelPath(a, 'the model a'),
-        modelPath(b, 'the model b'),
-        {
-          ...flags,
-          onProgress: (stage, fraction) => bar.show(visible(stage), fraction),
-          onNote: (note) => process.stderr.write(`Note: ${visible(note)}\n`),
-          signal,
-        },
-      );
+      const comparison = await compare(loadAddon(), first, second, {
+        ...flags,
+        onProgress: (stage, fraction) => bar.show(visible(stage), fraction),
+        onNote: (note) => process.stderr.write(`Note: ${visible(note)}\n`),
+        signal,
+      });
       bar.clear();
       process.stdout.write(`${json ? visibleJson(comparison) : describeComparison(comparison).join('\n')}\n`);
       if (file !== undefined) {

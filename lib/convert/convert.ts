@@ -1,6 +1,4 @@
-import { realpath } from 'node:fs/promises';
 import { Caller } from '../caller.js';
-import { XgenmmError } from '../errors.js';
 import {
   abortSignal,
   boolean,
@@ -32,6 +30,7 @@ import {
 } from './mixture.js';
 import { checkOutput } from './output-file.js';
 import { type StoredTensor, Weights } from './safetensors.js';
+import { checkSeparate } from './separate-output.js';
 import { groupTensors, type TensorGroup } from './tensor-group.js';
 import { checkTensors, planTensors, type TensorPlan } from './tensors.js';
 import { readTokenizer } from './tokenizer.js';
@@ -101,7 +100,8 @@ async function convertFolder(
   output: string,
   options: ConvertOptions,
 ): Promise<ConvertResult> {
-  const { type = 'f16', part = 'all', imatrix, dryRun, onNote = () => {}, signal } = options;
+  const { type = 'f16', part = 'all', dryRun, onNote = () => {}, signal } = options;
+  const imatrix = options.imatrix === undefined ? undefined : filePath(options.imatrix, 'imatrix');
   const config = parseConfig(await folder.readJson('config.json'));
   const variant = options.variant ?? guessVariant([config.name, folder.name], onNote);
   const types = chooseTypes(type, options.vision, options.resampler);
@@ -114,16 +114,15 @@ async function convertFolder(
   const tensors = storeTensors(plans, types, config.text.layers, imatrix !== undefined);
   let importance: Importance | undefined;
   if (imatrix !== undefined) {
-    const file = filePath(imatrix, 'imatrix');
-    importance = await loadImportance(file, tensors, onNote);
-    for (const [key, value] of describeImportance(file, importance)) metadata.set(key, value);
+    importance = await loadImportance(imatrix, tensors, onNote);
+    for (const [key, value] of describeImportance(imatrix, importance)) metadata.set(key, value);
   }
   const layout = layOut(metadata, tensors);
 
   const weights = await Weights.open(folder);
   try {
     checkTensors(all, weights.tensors);
-    await checkApart(folder, output);
+    await checkSeparate(output, [...folder.used, imatrix]);
     signal?.throwIfAborted();
     const path = dryRun
       ? await checkOutput(output, layout.size)
@@ -169,14 +168,4 @@ function guessVariant(names: (string | undefined)[], onNote: (note: string) => v
     'Neither config.json nor the name of the folder says which variant this is: instruct-interleave is assumed.',
   );
   return 'instruct-interleave';
-}
-
-async function checkApart(folder: CheckpointFolder, output: string): Promise<void> {
-  const path = await realpath(output).catch(() => undefined);
-  if (path !== undefined && folder.used.has(path)) {
-    throw new XgenmmError(
-      'ERR_XGENMM_INVALID_ARGUMENT',
-      `Expected an output beside the checkpoint, received ${output}, which is one of its files`,
-    );
-  }
 }

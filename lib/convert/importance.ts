@@ -17,7 +17,7 @@ const GUIDED: ReadonlySet<NativeTensorType> = new Set(['q4_0', 'q4_K', 'q5_K', '
 export async function loadImportance(
   path: string,
   tensors: readonly TensorInfo[],
-  onNote: (note: string) => void,
+  onNote: (note: string) => void = () => {},
 ): Promise<Importance> {
   const entries = await readImportance(path);
   const guided = tensors.filter(({ type }) => GUIDED.has(type));

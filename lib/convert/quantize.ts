@@ -1,4 +1,4 @@
-import { open, realpath } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { loadAddon } from '../addon.js';
 import { Caller } from '../caller.js';
 import { translated } from '../engine.js';
@@ -33,6 +33,7 @@ import {
   VISION_TYPES,
   type VisionType,
 } from './mixture.js';
+import { checkSeparate } from './separate-output.js';
 import { StoredMetadata } from './stored-metadata.js';
 import { groupTensors, type TensorGroup } from './tensor-group.js';
 import { type WriteOptions, writeGguf } from './write-gguf.js';
@@ -88,7 +89,8 @@ async function quantizeFile(path: string, output: string, options: QuantizeOptio
   const addon = loadAddon();
   const listing = translated(() => addon.listFile(path));
   const types = checkTypes(options, listing);
-  await checkApart(path, output);
+  const imatrix = options.imatrix === undefined ? undefined : filePath(options.imatrix, 'imatrix');
+  await checkSeparate(output, [path, imatrix]);
   const file = await open(path, 'r');
   try {
     const input: InputFile = { name: path, file };
@@ -99,7 +101,7 @@ async function quantizeFile(path: string, output: string, options: QuantizeOptio
       ...types,
       layers: [...names].filter((name) => /^blk\.\d+\.ffn_down\.weight$/.test(name)).length,
       tied: !names.has('output.weight'),
-      guided: options.imatrix !== undefined,
+      guided: imatrix !== undefined,
     };
     const tensors = listing.tensors.map((tensor) => describeTensor(tensor, mixture));
     const fileType = names.has('token_embd.weight') ? types.text : types.vision;
@@ -107,7 +109,12 @@ async function quantizeFile(path: string, output: string, options: QuantizeOptio
     metadata.set('general.quantization_version', { type: 'u32', value: QUANTIZATION_VERSION });
     if (fileType !== undefined)
       metadata.set('general.file_type', { type: 'u32', value: FILE_TYPE[fileType] });
-    const importance = await readGuide(options, listing, tensors, metadata);
+    let importance: Importance | undefined;
+    if (imatrix !== undefined) {
+      const recoded = tensors.filter(({ type }, index) => type !== listing.tensors[index]?.type);
+      importance = await loadImportance(imatrix, recoded, options.onNote);
+      for (const [key, value] of describeImportance(imatrix, importance)) metadata.set(key, value);
+    }
     const layout = layOut(metadata.values, tensors);
     const chunks = cutAll(input, listing, tensors, layout.positions, importance);
     const written = await writeGguf(output, layout, chunks, options);
@@ -147,16 +154,6 @@ function checkModel(path: string, metadata: StoredMetadata): void {
   }
 }
 
-async function checkApart(input: string, output: string): Promise<void> {
-  const target = await realpath(output).catch(() => undefined);
-  if (target !== undefined && target === (await realpath(input))) {
-    throw new XgenmmError(
-      'ERR_XGENMM_INVALID_ARGUMENT',
-      `Expected another file as output, received ${output}, which is the input`,
-    );
-  }
-}
-
 function describeTensor(
   { name, shape, type }: NativeListing['tensors'][number],
   mixture: Mixture,
@@ -181,21 +178,6 @@ function describeTensor(
     );
   }
   return { name, shape, type: wanted };
-}
-
-/** The importance matrix that was asked for, noted in the metadata. */
-async function readGuide(
-  { imatrix, onNote = () => {} }: QuantizeOptions,
-  listing: NativeListing,
-  tensors: readonly TensorInfo[],
-  metadata: StoredMetadata,
-): Promise<Importance | undefined> {
-  if (imatrix === undefined) return undefined;
-  const path = filePath(imatrix, 'imatrix');
-  const recoded = tensors.filter(({ type }, index) => type !== listing.tensors[index]?.type);
-  const importance = await loadImportance(path, recoded, onNote);
-  for (const [key, value] of describeImportance(path, importance)) metadata.set(key, value);
-  return importance;
 }
 
 function* cutAll(

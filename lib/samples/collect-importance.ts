@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
 import { writeImportance } from '../convert/importance-file.js';
 import { checkOutput, OutputFile } from '../convert/output-file.js';
+import { checkSeparate } from '../convert/separate-output.js';
 import type { Engine } from '../engine.js';
 import type { NativeImageMode, NativeModule } from '../native.js';
 import { inspectModel, openSampleModel, type RunOptions } from './sample-model.js';
 import { PASSAGE_LENGTH, type Sample, type SampleFiles, Samples } from './samples.js';
-import { checkSeparate } from './separate-output.js';
 
 export interface CollectOptions extends SampleFiles, RunOptions {
   /** Told a sentence where something was left out. */

@@ -30,7 +30,7 @@ describe('arguments and output', () => {
     const before = await readFile(join(folder, FIRST));
     await expect(convert(folder, join(folder, FIRST))).rejects.toMatchObject({
       code: 'ERR_XGENMM_INVALID_ARGUMENT',
-      message: expect.stringContaining('which is one of its files'),
+      message: expect.stringContaining('which is to be read itself'),
     });
     expect((await readFile(join(folder, FIRST))).equals(before)).toBe(true);
   });

@@ -146,6 +146,19 @@ describe('an importance matrix', () => {
     expect(after.metadata.get('quantize.imatrix.entries_count')?.value).toBe(1);
   });
 
+  test('is not taken for the output', async () => {
+    const imatrix = await writeMatrix(768, [MATRIX]);
+    const before = await readFile(imatrix);
+    const refused = {
+      code: 'ERR_XGENMM_INVALID_ARGUMENT',
+      message: expect.stringContaining('which is to be read itself'),
+    };
+    const options = { type: 'q4_k_m', imatrix } as const;
+    await expect(convert(WIDE, imatrix, { ...options, ...INTERLEAVE })).rejects.toMatchObject(refused);
+    await expect(quantize(modelFile('wide-f32'), imatrix, options)).rejects.toMatchObject(refused);
+    expect((await readFile(imatrix)).equals(before)).toBe(true);
+  });
+
   test('of another model is refused', async () => {
     const options = { type: 'q4_k_m', ...INTERLEAVE } as const;
     const named = await writeMatrix(96, [MATRIX]);

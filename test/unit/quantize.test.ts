@@ -197,7 +197,7 @@ describe('files that are refused', () => {
     await symlink(WIDE, alias);
     await expect(quantize(WIDE, alias, { type })).rejects.toMatchObject({
       code: 'ERR_XGENMM_INVALID_ARGUMENT',
-      message: expect.stringContaining('which is the input'),
+      message: expect.stringContaining('which is to be read itself'),
     });
   });
 });
