@@ -6,6 +6,7 @@ import { checkOutput, OutputFile } from '../convert/output-file.js';
 import { checkSeparate } from '../convert/separate-output.js';
 import { modelPath } from '../model-path.js';
 import { filePath } from '../options.js';
+import { listPictures } from '../samples/picture-list.js';
 import { describeComparison } from './comparison-text.js';
 import { Interruption } from './interruption.js';
 import { addSampleFlags, type SampleFlags } from './sample-flags.js';
@@ -45,7 +46,7 @@ async function run(a: string, b: string, { plot, json, ...flags }: CompareFlags)
     const bar = new StageBar();
     const first = modelPath(a, 'the model a');
     const second = modelPath(b, 'the model b');
-    const inputs = [first, second, ...text, ...images];
+    const inputs = [first, second, ...text, ...(await listPictures(images))];
     const file = plot === undefined ? undefined : await createPlot(plot, inputs);
     try {
       const comparison = await compare(loadAddon(), first, second, {

@@ -6,6 +6,7 @@ import { collectImportance } from '../samples/collect-importance.js';
 import { Interruption } from './interruption.js';
 import { addSampleFlags, type SampleFlags } from './sample-flags.js';
 import { StageBar } from './stage-bar.js';
+import { visible } from './visible.js';
 
 export function imatrixCommand(): Command {
   const command = new Command('imatrix')
@@ -32,8 +33,8 @@ async function imatrix(model: string, output: string, flags: SampleFlags): Promi
     try {
       await collectImportance(loadAddon(), modelPath(model, 'the model'), filePath(output, 'the output'), {
         ...flags,
-        onProgress: (stage, fraction) => bar.show(stage, fraction),
-        onNote: (note) => process.stderr.write(`Note: ${note}\n`),
+        onProgress: (stage, fraction) => bar.show(visible(stage), fraction),
+        onNote: (note) => process.stderr.write(`Note: ${visible(note)}\n`),
         signal,
       });
     } finally {

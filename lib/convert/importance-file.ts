@@ -113,7 +113,8 @@ async function readEntries(
       const expected = `sums of squares of activations in ${sums.name}`;
       throw invalid(input.name, expected, `${means[fault]} for each row of column ${fault}`);
     }
-    if (count > 0) entries.set(weight, means);
+    // Zeros alone tell no column from another, and the search cannot work with them.
+    if (count > 0 && means.some((mean) => mean > 0)) entries.set(weight, means);
   }
   if (entries.size === 0) {
     throw invalid(input.name, `tensors whose names end in ${SUMS}`, 'none that something was summed up for');

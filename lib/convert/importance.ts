@@ -10,6 +10,8 @@ export type Importance = ReadonlyMap<string, Float32Array>;
 /** Types whose blocks are found by a search that an importance matrix can guide. */
 const GUIDED: ReadonlySet<NativeTensorType> = new Set(['q4_0', 'q4_K', 'q5_K', 'q6_K', 'iq4_nl']);
 
+const EMBEDDING = 'token_embd.weight';
+
 /**
  * The entries of an imatrix file for the tensors that will be quantised. Throws ERR_XGENMM_INVALID_ARGUMENT for a file of another
  * model: one that knows none of the tensors, or has another number of columns for one.
@@ -22,6 +24,8 @@ export async function loadImportance(
   const entries = await readImportance(path);
   const guided = tensors.filter(({ type }) => GUIDED.has(type));
   const found = new Map<string, Float32Array>();
+  // The embedding is looked up: unless it is the head as well, nothing meets its columns.
+  const multiplied = guided.filter(({ name }) => name !== EMBEDDING);
   for (const { name, shape } of guided) {
     const values = entries.get(name);
     if (values === undefined) continue;
@@ -32,9 +36,11 @@ export async function loadImportance(
     onNote(`Nothing is stored in a type that ${path} could improve.`);
   } else if (found.size === 0) {
     throw foreign(path, 'entries for the tensors of this model', 'none');
-  } else if (found.size < guided.length) {
+  }
+  const known = multiplied.filter(({ name }) => found.has(name)).length;
+  if (known < multiplied.length) {
     onNote(
-      `${path} has entries for ${found.size} of the ${guided.length} tensors that are quantised by search.`,
+      `${path} has entries for ${known} of the ${multiplied.length} matrices that are quantised by search.`,
     );
   }
   return found;

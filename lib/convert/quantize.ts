@@ -143,7 +143,7 @@ function checkModel(path: string, metadata: StoredMetadata): void {
   if (architecture !== 'xgenmm' && architecture !== 'phi3') {
     throw new XgenmmError(
       'ERR_XGENMM_MODEL_UNSUPPORTED',
-      `Expected a model of architecture xgenmm or phi3 in ${path}, received ${describe(architecture)}`,
+      `Expected a model of architecture xgenmm or phi3 in ${path}, received ${architecture === undefined ? 'none' : describe(architecture)}`,
     );
   }
   if (metadata.values.has('split.count')) {

@@ -26,7 +26,7 @@ export async function collectImportance(
   const { onProgress, signal } = options;
   const samples = await Samples.open({ text, images });
   const inspection = inspectModel(addon, path);
-  await checkSeparate(output, [path, ...(text ?? []), ...(images ?? [])]);
+  await checkSeparate(output, [path, ...samples.files]);
   // First of all, so that hours of work are not lost for a folder that cannot be written to.
   const file = await OutputFile.create(await checkOutput(output, 0));
   try {

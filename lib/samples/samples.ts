@@ -49,6 +49,8 @@ interface Picture {
 /** Texts and pictures that models are run on. */
 export class Samples {
   private constructor(
+    /** What they are read from: paths. */
+    readonly files: readonly string[],
     private readonly texts: readonly Text[],
     private readonly pictures: readonly Picture[],
     /** Nobody has named any. */
@@ -66,15 +68,16 @@ export class Samples {
         name: `picture ${i + 1}`,
         open: async () => pixels,
       }));
-      return new Samples(texts, pictures, true);
+      return new Samples([], texts, pictures, true);
     }
     const texts: Text[] = [];
     for (const path of text ?? []) texts.push({ name: path, text: await readText(path) });
-    const pictures = (await listPictures(images ?? [])).map((path) => ({
+    const paths = await listPictures(images ?? []);
+    const pictures = paths.map((path) => ({
       name: path,
       open: (signal: AbortSignal) => orAborted(decodeImage(path, {}, signal), signal),
     }));
-    return new Samples(texts, pictures, false);
+    return new Samples([...(text ?? []), ...paths], texts, pictures, false);
   }
 
   /**
@@ -91,7 +94,7 @@ export class Samples {
       );
     }
     onNote(`${blind.path} is a text-only model: pictures are left out.`);
-    return new Samples(this.texts, [], true);
+    return new Samples([], this.texts, [], true);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { XgenmmError } from '../errors.js';
 
 /** A million tokens or so, which take hours; nobody has to wait for the tokenizer longer than seconds. */
@@ -24,6 +24,11 @@ export async function readText(path: string): Promise<string> {
 }
 
 async function readBounded(path: string): Promise<Uint8Array> {
+  const status = await stat(path).catch((cause) => {
+    throw unreadable(path, cause);
+  });
+  // Opening a pipe that nobody writes to would wait for ever, whatever signal comes.
+  if (!status.isFile()) throw unreadable(path, new Error('something else'));
   const file = await open(path).catch((cause) => {
     throw unreadable(path, cause);
   });
@@ -36,7 +41,7 @@ async function readBounded(path: string): Promise<Uint8Array> {
         `which has ${size}: take a part of it, or cut it into several files`,
       );
     }
-    // A pipe has no size, and a file may grow.
+    // The file may grow.
     const bytes = new Uint8Array(MAX_BYTES + 1);
     let length = 0;
     while (length < bytes.length) {

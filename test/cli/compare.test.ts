@@ -315,6 +315,17 @@ describe('samples that cannot be used', () => {
     expect(readFileSync(model).equals(readFileSync(F16))).toBe(true);
   });
 
+  test('a plot in the place of a picture of the folder named', async () => {
+    const pictures = join(folder, 'drawings');
+    mkdirSync(pictures);
+    const drawing = write(join('drawings', 'drawing.svg'), '<svg xmlns="http://www.w3.org/2000/svg"/>');
+    await expectFailure(
+      [F32, F16, '--images', pictures, '--plot', drawing],
+      /an output beside what is read/,
+      'ERR_XGENMM_INVALID_ARGUMENT',
+    );
+  });
+
   test('wrong usage', async () => {
     for (const args of [['compare'], ['compare', F32], ['compare', F32, F16, '--image', 'x']]) {
       const { code, stdout, stderr } = await runCli(args);

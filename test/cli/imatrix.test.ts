@@ -1,4 +1,12 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -77,6 +85,9 @@ test('what goes wrong is one line with its code, and no file is left', async () 
   const output = join(folder, 'none.imatrix');
   const plain = join(folder, 'plain.gguf');
   writeFileSync(plain, plainPhi3().serialise().bytes);
+  const pictures = join(folder, 'pictures');
+  mkdirSync(pictures);
+  copyFileSync(picture(), join(pictures, 'first.png'));
   const before = readdirSync(folder);
   for (const [args, code] of [
     [[join(folder, 'absent.gguf'), output], 'ERR_XGENMM_FILE_NOT_FOUND'],
@@ -86,6 +97,8 @@ test('what goes wrong is one line with its code, and no file is left', async () 
     [[MODEL, folder], 'ERR_XGENMM_WRITE_FAILED'],
     [[MODEL, join(folder, 'no', 'folder.imatrix')], 'ERR_XGENMM_WRITE_FAILED'],
     [[plain, plain], 'ERR_XGENMM_INVALID_ARGUMENT'],
+    [[MODEL, join(pictures, 'first.png'), '--images', pictures], 'ERR_XGENMM_INVALID_ARGUMENT'],
+    [[MODEL, output, '--text', pictures], 'ERR_XGENMM_FILE_NOT_FOUND'],
   ] as const) {
     const { code: exit, stdout, stderr } = await runCli(['imatrix', ...args, ...ONE_THREAD]);
     expect([exit, stdout]).toEqual([1, '']);

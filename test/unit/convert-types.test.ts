@@ -3,6 +3,7 @@ import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { convert } from '../../lib/convert/convert.js';
+import { loadImportance } from '../../lib/convert/importance.js';
 import { TEXT_TYPES, VISION_TYPES } from '../../lib/convert/mixture.js';
 import { quantize } from '../../lib/convert/quantize.js';
 import { loadModel } from '../../lib/index.js';
@@ -141,9 +142,23 @@ describe('an importance matrix', () => {
       ([name, { bytes }]) => !bytes.equals(before.tensors.get(name)?.bytes as Buffer),
     );
     expect(changed.map(([name]) => name)).toEqual([MATRIX]);
-    expect(notes).toEqual([expect.stringMatching(/entries for 1 of the 10 tensors/)]);
+    expect(notes).toEqual([expect.stringMatching(/entries for 1 of the 9 matrices/)]);
     expect(after.metadata.get('quantize.imatrix.file')?.value).toBe('importance.gguf');
     expect(after.metadata.get('quantize.imatrix.entries_count')?.value).toBe(1);
+  });
+
+  test('that lacks the embedding, which nothing is multiplied with, lacks nothing', async () => {
+    const notes: string[] = [];
+    const tensors = [MATRIX, 'token_embd.weight'].map((name) => ({
+      name,
+      shape: [768, 8],
+      type: 'q4_K' as const,
+    }));
+    const importance = await loadImportance(await writeMatrix(768, [MATRIX]), tensors, (note) =>
+      notes.push(note),
+    );
+    expect([...importance.keys()]).toEqual([MATRIX]);
+    expect(notes).toEqual([]);
   });
 
   test('is not taken for the output', async () => {

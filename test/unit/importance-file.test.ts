@@ -74,12 +74,14 @@ test('what was written is read as mean squares, but for what nothing has met', a
   });
 });
 
-test('a file of llama-imatrix is read', async () => {
+test('a file of llama-imatrix is read, but for what says nothing', async () => {
   const file = llamaFile(
     floats('blk.0.ffn_up.weight.in_sum2', [3, 1], 2, 4, 8),
     floats('blk.0.ffn_up.weight.counts', [1, 1], 1024),
     floats('output.weight.in_sum2', [2], 1, 0),
     floats('output.weight.counts', [1], 0),
+    floats('blk.1.ffn_up.weight.in_sum2', [2], 0, 0),
+    floats('blk.1.ffn_up.weight.counts', [1], 8),
   );
   expect(Object.fromEntries(await read(file))).toEqual({
     'blk.0.ffn_up.weight': Float32Array.of(2 / 1024, 4 / 1024, 8 / 1024),

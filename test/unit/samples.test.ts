@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -58,6 +59,17 @@ describe('a text', () => {
     );
   });
 });
+
+test.skipIf(process.platform === 'win32')(
+  'a pipe in place of a text is refused, not waited for (Windows has no such files)',
+  async () => {
+    const pipe = join(await temporaryFolder(), 'text.txt');
+    execFileSync('mkfifo', [pipe]);
+    await expect(Samples.open({ text: [pipe] })).rejects.toEqual(
+      failure('ERR_XGENMM_FILE_NOT_FOUND', /readable text file at .*text\.txt, received something else/),
+    );
+  },
+);
 
 test('a picture stands in front of a few words', async () => {
   const [sample] = await readAll({ images: [picture()] });
