@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Hugging Face's folder: `HF_HOME`, else `~/.cache/huggingface`. */
-export function hfHome(env: Environment): string {
+function hfHome(env: Environment): string {
   const home = folder(env.HF_HOME);
   if (home !== undefined) return home;
   return join(folder(env.XDG_CACHE_HOME) ?? join(homedir(), '.cache'), 'huggingface');

@@ -91,6 +91,6 @@ export function isGguf(name: string): boolean {
 }
 
 /** Whether a URL leads to this machine. */
-export function isLoopback(url: URL): boolean {
+function isLoopback(url: URL): boolean {
   return /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
 }
