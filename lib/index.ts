@@ -1,7 +1,8 @@
 /**
- * Begin with {@link loadModel}. A {@link Model} continues raw prompts, encodes pictures, counts tokens, and makes a {@link Chat} for each
- * conversation. What is asked is {@link Content}; the answer comes as an {@link AnswerStream} or, whole, as an {@link Answer}. What
- * shapes it: {@link GenerateOptions}. Whatever fails is an {@link XgenmmError}, or the reason of the signal that was aborted.
+ * Begin with {@link loadModel}; `loadModel('demo')` needs no file of yours. A {@link Model} continues raw prompts, encodes pictures,
+ * counts tokens, and makes a {@link Chat} for each conversation. What is asked is {@link Content}; the answer comes as an
+ * {@link AnswerStream} or, whole, as an {@link Answer}. What shapes it: {@link GenerateOptions}. Whatever fails is an
+ * {@link XgenmmError}, or the reason of the signal that was aborted.
  * @module xgen-mm
  */
 export type { Answer, CompleteOptions, FinishReason, GenerateOptions } from './answer.js';

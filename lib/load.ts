@@ -20,8 +20,9 @@ import {
 } from './options.js';
 
 /**
- * A path or file URL of a GGUF file with everything, or one for the language model and one for the vision part. `hf:owner/name` is what
- * the last `xgen-mm pull` of that repository left, `hf:owner/name:q8_0` the last of that type; nothing is ever downloaded.
+ * A path or file URL of a GGUF file with everything, or one for the language model and one for the vision part. `demo` is the toy model
+ * that comes with the package and knows drawn scenes only. `hf:owner/name` is what the last `xgen-mm pull` of that repository left,
+ * `hf:owner/name:q8_0` the last of that type; nothing is ever downloaded.
  */
 export type ModelSource =
   | string
@@ -75,7 +76,7 @@ const LOAD_RULES: Rules<LoadOptions> = {
 };
 
 /**
- * Loads a model; dispose it when done (`await using` does).
+ * Loads a model; dispose it when done (`await using` does). `loadModel('demo')` needs no file of yours.
  * Rejects with `signal.reason` or an XgenmmError: ERR_XGENMM_INVALID_ARGUMENT, ERR_XGENMM_FILE_NOT_FOUND, ERR_XGENMM_MODEL_INVALID,
  * ERR_XGENMM_MODEL_UNSUPPORTED, ERR_XGENMM_DEVICE_UNAVAILABLE, ERR_XGENMM_OUT_OF_MEMORY, ERR_XGENMM_ADDON_UNAVAILABLE.
  */

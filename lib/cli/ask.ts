@@ -21,7 +21,7 @@ export function askCommand(): Command {
   const command = new Command('ask')
     .summary('answer one question about pictures or text')
     .description('Answers one question about pictures or text; the answer goes to stdout as it comes.')
-    .argument('<model>', 'GGUF file, or hf:owner/name after `xgen-mm pull owner/name`')
+    .argument('<model>', 'GGUF file, `demo`, or hf:owner/name after `xgen-mm pull owner/name`')
     .argument('<prompt>', 'the question (for a base model: the text to continue)')
     .option(
       '-i, --image <file>',

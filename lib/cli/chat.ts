@@ -11,7 +11,10 @@ export function chatCommand(): Command {
   const command = new Command('chat')
     .summary('answer one question after another')
     .description('Answers one question after another in the light of what was said; answers go to stdout.')
-    .argument('<model>', 'GGUF file of an instruct model, or hf:owner/name after `xgen-mm pull owner/name`');
+    .argument(
+      '<model>',
+      'GGUF file of an instruct model, `demo`, or hf:owner/name after `xgen-mm pull owner/name`',
+    );
   return addModelFlags(addSamplingFlags(command))
     .addHelpText(
       'after',

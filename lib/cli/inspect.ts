@@ -20,7 +20,7 @@ export function inspectCommand(): Command {
     .description('Says what is in a model file and how much memory it would take; the weights are not read.')
     .argument(
       '<model>',
-      'GGUF file: a whole model, a text-only phi3 model or a vision part; or hf:owner/name',
+      'GGUF file: a whole model, a text-only phi3 model or a vision part; `demo`, or hf:owner/name',
     )
     .option(
       '--context <positions>',

@@ -57,6 +57,13 @@ describe('xgen-mm ask', () => {
     expect((await ask(second, first)).stdout).not.toBe(`${text}\n`);
   });
 
+  test('demo is the model of the package, wherever one is', async () => {
+    const question = ['-i', picture(), '-n', '20'];
+    const { code, stdout, stderr } = await runCli(['ask', 'demo', 'hello', ...question], { cwd: folder });
+    const { text } = await answerOf('demo', [{ image: picture() }, 'hello'], 20);
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `${text}\n`, stderr: '' });
+  });
+
   test('lets a base model continue the prompt', async () => {
     const base = modelFile('tiny_base-f32');
     const { code, stdout } = await runCli(['ask', base, 'A photo of', '-i', picture(), '-n', '20']);
@@ -135,6 +142,7 @@ describe('an error is one line on stderr and an exit code', () => {
   };
   const cases: [string, () => string[], string][] = [
     ['no model', () => ['no-such.gguf', 'hello'], 'ERR_XGENMM_FILE_NOT_FOUND'],
+    ['no file called as the model of the package', () => ['./demo', 'hello'], 'ERR_XGENMM_FILE_NOT_FOUND'],
     ['no GGUF file', () => [fixture('tiny', 'config.json'), 'hello'], 'ERR_XGENMM_MODEL_INVALID'],
     ['no picture', () => [TINY, 'hello', '-i', 'no-such.png'], 'ERR_XGENMM_FILE_NOT_FOUND'],
     ['a broken picture', () => [TINY, 'hello', '-i', broken()], 'ERR_XGENMM_IMAGE_DECODE'],
