@@ -6,6 +6,7 @@ import { askCommand } from './ask.js';
 import { chatCommand } from './chat.js';
 import { compareCommand } from './compare.js';
 import { convertCommand } from './convert.js';
+import { demoCommand } from './demo.js';
 import { doctorCommand } from './doctor.js';
 import { describeFailure } from './failure.js';
 import { imatrixCommand } from './imatrix.js';
@@ -18,6 +19,7 @@ const { version } = createRequire(import.meta.url)('../../package.json') as { ve
 const program = new Command('xgen-mm')
   .description('Runs xGen-MM (BLIP-3) vision-language models: pictures and text in, an answer out.')
   .version(version)
+  .addCommand(demoCommand())
   .addCommand(pullCommand())
   .addCommand(askCommand())
   .addCommand(chatCommand())
@@ -31,6 +33,7 @@ const program = new Command('xgen-mm')
     'after',
     `
 Examples:
+  $ xgen-mm demo
   $ xgen-mm pull Salesforce/xgen-mm-phi3-mini-instruct-interleave-r-v1.5 --output model.gguf
   $ xgen-mm ask model.gguf --image street.jpg "What does the sign say?"
   $ xgen-mm chat model.gguf

@@ -191,7 +191,7 @@ describe('wrong usage', () => {
   });
 
   test('help and version are answers', async () => {
-    const commands = ['ask', 'chat', 'inspect', 'convert', 'doctor'];
+    const commands = ['demo', 'ask', 'chat', 'inspect', 'convert', 'doctor'];
     for (const args of [['--help'], ...commands.map((command) => [command, '--help']), ['--version']]) {
       const { code, stdout, stderr } = await runCli(args);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

@@ -47,6 +47,7 @@ beforeAll(() => {
     'photo.jpg': 'street.jpg',
     'before.png': 'balloon.png',
     'after.png': 'table-after.webp',
+    'my.png': 'balloon.png',
   };
   for (const [name, picture] of Object.entries(pictures)) {
     copyFileSync(join(root, 'examples', 'pictures', picture), join(folder, name));
@@ -98,6 +99,7 @@ test("the README's commands run as written, from checkpoint to answer", async ()
     .filter((line) => line.startsWith('npx xgen-mm '));
   const names = commands.map((command) => command.split(' ')[2]);
   expect(names).toEqual([
+    'ask',
     'pull',
     'ask',
     'convert',

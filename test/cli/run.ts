@@ -22,17 +22,14 @@ export interface RunOptions {
   onOutput?: (piece: string, child: ChildProcess) => void;
 }
 
-/** Runs a script of the checkout, by its path in there, with Node.js; unless told otherwise its stdin is empty. */
-export function runScript(
-  script: string,
-  args: string[] = [],
+/** Runs a program; unless told otherwise its stdin is empty. */
+export function runProgram(
+  program: string,
+  args: string[],
   { cwd = root, env, input = '', onOutput, onNote }: RunOptions = {},
 ): Promise<Run> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join(root, script), ...args], {
-      cwd,
-      env: { ...process.env, ...env },
-    });
+    const child = spawn(program, args, { cwd, env: { ...process.env, ...env } });
     // A program need not read it.
     child.stdin.on('error', () => {});
     child.stdin.end(input);
@@ -47,6 +44,11 @@ export function runScript(
     });
     child.on('error', reject).on('close', (code) => resolve({ ...run, code }));
   });
+}
+
+/** Runs a script of the checkout, by its path in there, with Node.js. */
+export function runScript(script: string, args: string[] = [], options?: RunOptions): Promise<Run> {
+  return runProgram(process.execPath, [join(root, script), ...args], options);
 }
 
 /** Runs `xgen-mm` with these arguments. */
