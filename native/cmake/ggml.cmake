@@ -20,3 +20,10 @@ set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 add_subdirectory("${GGML_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/ggml" EXCLUDE_FROM_ALL)
+
+# Where the processor can, ggml adds up products of f16 values in f16, which costs more than the fixtures allow.
+include(CheckCCompilerFlag)
+check_c_compiler_flag(-mno-avx512fp16 XGENMM_KNOWS_AVX512FP16)
+if(XGENMM_KNOWS_AVX512FP16)
+  target_compile_options(ggml-cpu PRIVATE -mno-avx512fp16)
+endif()
