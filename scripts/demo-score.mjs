@@ -7,7 +7,7 @@ import { judge } from '../dist/cli/verdict.js';
  * @typedef {import('../dist/cli/scene.js').Subject} Subject
  * @typedef {import('../dist/cli/verdict.js').Verdict} Verdict
  * @typedef {import('../dist/index.js').Model} Model
- * @typedef {{ shows: Subject, pictures: string[], question: string, truth: string, text: string } & Verdict} GivenAnswer
+ * @typedef {{ shows: Subject, pictures: string[], question: string, truth: string, text: string, tokens: Int32Array } & Verdict} GivenAnswer
  * @typedef {{ of: 'right' | 'iou', least: number }} Bar
  * @typedef {{ shows: Subject, questions: number, right: number, rate: number, iou?: number, bar: Bar, ok: boolean }} Score
  */
@@ -41,8 +41,8 @@ export async function askScenes(model, scenes, onProgress = () => {}) {
     const chat = model.chat();
     for (const [turn, content] of questionsOf(scene).entries()) {
       const { question, answer: truth } = turns[turn];
-      const { text } = await chat.ask(content, SCENE_OPTIONS);
-      answers.push({ shows, pictures, question, truth, text, ...judge(text, truth) });
+      const { text, tokens } = await chat.ask(content, SCENE_OPTIONS);
+      answers.push({ shows, pictures, question, truth, text, tokens, ...judge(text, truth) });
     }
   }
   onProgress(1);

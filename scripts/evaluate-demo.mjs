@@ -42,8 +42,10 @@ try {
 const scores = scoreAnswers(answers);
 const missed = scores.filter(({ ok }) => !ok).map(({ shows }) => shows);
 const wrong = answers.filter(({ right }) => !right);
-if (values.json) process.stdout.write(`${visibleJson({ scores, missed, wrong })}\n`);
-else {
+if (values.json) {
+  const listed = wrong.map((answer) => ({ ...answer, tokens: [...answer.tokens] }));
+  process.stdout.write(`${visibleJson({ scores, missed, wrong: listed })}\n`);
+} else {
   print(...tableOf(scores));
   if (values.wrong) print(...wrong.flatMap(describeWrong));
   print('', missed.length === 0 ? 'Every bar is reached.' : `Missed: ${missed.join(', ')}`);
