@@ -1,6 +1,6 @@
 """Stage 2: what the frozen tower sees of many scenes, computed once, so that the language model can learn from large batches.
 
-python features.py RUN [--scenes 40000]
+python features.py RUN [--scenes 24000]
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Bank:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="folder in which vision.pt lies")
-    parser.add_argument("--scenes", type=int, default=40000)
+    parser.add_argument("--scenes", type=int, default=24000)
     parser.add_argument("--seed", type=int, default=2)
     args = parser.parse_args()
     parts, start = 8, time.time()
