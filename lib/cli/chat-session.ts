@@ -116,7 +116,8 @@ export class ChatSession {
         signal: AbortSignal.any([this.#interruption.signal, this.#answering.signal]),
       });
       await printAnswer(stream, bar);
-      this.#warned = false;
+      // A Ctrl-C between the last word and here is the first in a row.
+      if (!this.#answering.signal.aborted) this.#warned = false;
       this.#say(summary(await stream.answer()));
     } catch (error) {
       if (error !== STOPPED) throw error;
