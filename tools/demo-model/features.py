@@ -1,6 +1,6 @@
 """Stage 2: what the frozen tower sees of many scenes, computed once, so that the language model can learn from large batches.
 
-python features.py RUN [--scenes 24000]
+python features.py RUN [--scenes 64000]
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def encode(vision: Vision, scenes: list) -> tuple:
 
 
 def random_bank(rng: np.random.Generator, count: int) -> tuple:
-    """-> scenes, and for pairs what has changed from one to the next: {index of the first: text}. Half of the scenes are in pairs."""
-    scenes, changes = [random_scene(rng) for _ in range(count // 2)], {}
+    """-> scenes, and for pairs what has changed from one to the next: {index of the first: text}. Three quarters of the scenes are in pairs."""
+    scenes, changes = [random_scene(rng) for _ in range(count // 4)], {}
     while len(scenes) < count:
         first = random_scene(rng, distinct=True)
         second, changes[len(scenes)] = questions.change(rng, first)
@@ -95,10 +95,10 @@ class Bank:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="folder in which vision.pt lies")
-    parser.add_argument("--scenes", type=int, default=24000)
+    parser.add_argument("--scenes", type=int, default=64000)
     parser.add_argument("--seed", type=int, default=2)
     args = parser.parse_args()
-    parts, start = 8, time.time()
+    parts, start = 16, time.time()
     jobs = [(args.run, args.seed, part, args.scenes // parts) for part in range(parts)]
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         for done, _ in enumerate(pool.imap_unordered(work, jobs)):

@@ -158,7 +158,7 @@ ASKING = {
     "color": ask_color, "shape": ask_shape, "position": ask_position, "count": ask_count, "box": ask_box,
     "word": ask_word, "presence": ask_presence, "describe": describe,
 }  # fmt: skip
-WEIGHTS = {"color": 1, "shape": 1, "position": 1.2, "count": 5, "box": 1.3, "word": 1.2, "presence": 0.5, "describe": 1.2}
+WEIGHTS = {"color": 1, "shape": 1, "position": 1.2, "count": 5, "box": 2.5, "word": 1.2, "presence": 0.5, "describe": 1.2}
 
 
 def ask(rng, scene: Scene, kind: str) -> Turn | None:
@@ -234,13 +234,15 @@ def ask_change(rng, text: str, first: Scene, second: Scene) -> Turn:
     before, after = ({t.cell: t for t in s.things} for s in (first, second))
     new = [t for c, t in after.items() if c not in before or before[c].name != t.name]
     gone = [t for c, t in before.items() if c not in after]
-    return Turn("change", one_of(rng, *questions), text, (new or gone)[0], 1 if new else 0)
+    # To be seen in the second picture also where something is gone: the first one's positions know nothing of the second.
+    return Turn("change", one_of(rng, *questions), text, (new or gone)[0], 1)
 
 
 def pair_chat(rng, first: Scene, second: Scene, changed: str | None, turns: int) -> list:
+    """What has changed is asked first: the other questions tell of it."""
     out = [ask_change(rng, changed, first, second)] if changed else []
     for _ in range(turns * 2):
         turn = which_picture(rng, first, second)
         if turn and len(out) < turns and turn.question not in {t.question for t in out}:
-            out.insert(int(rng.integers(len(out) + 1)), turn)
+            out.append(turn)
     return out
