@@ -27,6 +27,7 @@ interface Score {
   questions: number;
   right: number;
   iou?: number;
+  bar: { of: 'right' | 'iou' };
   ok: boolean;
 }
 
@@ -83,14 +84,16 @@ async function ask(file: string, scenes: readonly Scene[]): Promise<GivenAnswer[
   }
 }
 
-/** What the model does not reach yet (models/README.md has its scores); scripts/evaluate-demo.mjs says so. */
-const NOT_YET: readonly Subject[] = ['box', 'pair'];
+/** A subject has six or seven questions here, of which one wrong answer alone would miss its bar: scripts/evaluate-demo.mjs asks enough. */
+const SLIPS = 1;
 
 function expectGood(answers: readonly GivenAnswer[]): void {
   const scores = scoring.scoreAnswers(answers);
   expect(scores.map(({ shows }) => shows)).toEqual([...SUBJECTS]);
   const wrong = answers.filter(({ right }) => !right);
-  const missed = scores.filter(({ shows, ok }) => !ok && !NOT_YET.includes(shows));
+  const missed = scores.filter(
+    ({ ok, bar, questions, right }) => !ok && (bar.of === 'iou' || questions - right > SLIPS),
+  );
   expect({ missed, wrong }).toMatchObject({ missed: [] });
 }
 
