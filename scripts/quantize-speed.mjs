@@ -3,7 +3,7 @@
 // size, 7.6 GB, in build/llama.cpp, and keeps it. Exits with 1 if the files differ or ours takes longer. Wants a machine that does nothing
 // else. Needs `npm run build`, and once `node scripts/llama-cpp.mjs`.
 import { spawn } from 'node:child_process';
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -13,6 +13,7 @@ import { TEXT_TYPES } from '../dist/convert/mixture.js';
 import { compareTensors } from './compare-tensors.mjs';
 import { percentile } from './event-loop-lag.mjs';
 import { LLAMA_CPP_FOLDER, llamaCppTool } from './llama-cpp.mjs';
+import { readMemory } from './process-memory.mjs';
 import { writeRandomPhi3 } from './random-phi3.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -101,7 +102,7 @@ function measure(command, args) {
       const memory = readMemory(child.pid);
       if (memory === undefined) return;
       resident = memory.most;
-      own = Number.isNaN(own) ? memory.own : Math.max(own, memory.own);
+      own = Number.isNaN(own) ? memory.anonymous : Math.max(own, memory.anonymous);
     }, PERIOD);
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text) => {
@@ -114,23 +115,6 @@ function measure(command, args) {
       else reject(new Error(`${command} ended with ${code}: ${said}`));
     });
   });
-}
-
-/**
- * What Linux says about a process, in bytes; undefined elsewhere, and when it has ended.
- * @param {number | undefined} pid
- */
-function readMemory(pid) {
-  let status = '';
-  try {
-    status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  } catch {
-    return undefined;
-  }
-  const [most, own] = ['VmHWM', 'RssAnon'].map((name) =>
-    new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status),
-  );
-  return most && own ? { most: 1024 * Number(most[1]), own: 1024 * Number(own[1]) } : undefined;
 }
 
 /**
