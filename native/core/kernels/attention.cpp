@@ -1,0 +1,35 @@
+#include "kernels/attention.h"
+
+#include "kernels/attention_avx512.h"
+#include "kernels/cpu_features.h"
+
+namespace xgenmm {
+
+int64_t Attention::units() const {
+  return kv_heads * batches;
+}
+
+size_t Attention::scratch_size() const {
+  // Keys and values in whole vectors of 16, the scores of eight queries, two flags per 16 keys.
+  const size_t keys = static_cast<size_t>((key_count + 15) / 16 * 16);
+  const size_t width = static_cast<size_t>((head_size + 15) / 16 * 16);
+  return keys * (2 * width + 8 + 1);
+}
+
+bool has_attention() {
+  return cpu_has(CpuFeature::kAvx512);
+}
+
+#ifdef XGENMM_AVX512
+
+void attend(const Attention& attention, int64_t first, int64_t last, float* scratch) {
+  attend_avx512(attention, first, last, scratch);
+}
+
+#else
+
+void attend(const Attention&, int64_t, int64_t, float*) {}
+
+#endif
+
+}  // namespace xgenmm

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "kernels/product_types.h"
+
+namespace xgenmm {
+
+// A weight matrix in tiles of 16 rows (TileShape), in memory of its own. Missing rows of the last
+// tile are zero, and so is what a row lacks to whole blocks.
+class PackedWeights {
+ public:
+  // Reserves the memory; the tiles are to be packed afterwards. stored: the type of the rows. F16
+  // is rounded to Q8_0 as it is packed. Throws std::bad_alloc.
+  PackedWeights(ggml_type stored, int64_t width, int64_t rows);
+
+  ggml_type type() const { return type_; }
+  int64_t width() const { return width_; }
+  int64_t rows() const { return rows_; }
+  // Which of a tile's 16 rows the matrix has, a bit each.
+  uint16_t rows_of(int64_t tile) const {
+    const int64_t left = rows_ - tile * kTileRows;
+    return left >= kTileRows ? 0xFFFF : static_cast<uint16_t>((1u << left) - 1);
+  }
+  int64_t tiles() const { return (rows_ + kTileRows - 1) / kTileRows; }
+  size_t bytes() const { return static_cast<size_t>(tiles()) * shape_.bytes; }
+  const uint8_t* tile(int64_t index) const {
+    return data_.get() + static_cast<size_t>(index) * shape_.bytes;
+  }
+
+  // rows: the whole matrix as ggml stores it in the type `stored`. Different tiles may be packed by
+  // different threads.
+  void pack(const void* rows, int64_t first_tile, int64_t last_tile);
+
+ private:
+  struct Free {
+    void operator()(uint8_t* data) const;
+  };
+  ggml_type stored_, type_;
+  int64_t width_, rows_;
+  TileShape shape_;
+  std::unique_ptr<uint8_t[], Free> data_;
+};
+
+}  // namespace xgenmm

@@ -1,0 +1,180 @@
+#include "kernels/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "harness.h"
+
+namespace xgenmm {
+namespace {
+
+// Queries, keys and values as tensors [head size, rows, heads, batches] without gaps.
+struct Problem {
+  int64_t head_size, queries, keys, heads, kv_heads, batches;
+  ggml_type type;
+  std::vector<float> q;
+  std::vector<uint8_t> k, v;
+  std::vector<float> k_values, v_values;  // what k and v hold
+  std::vector<ggml_fp16_t> mask;
+
+  Problem(int64_t head_size, int64_t queries, int64_t keys, int64_t heads, int64_t kv_heads,
+          int64_t batches, ggml_type type)
+      : head_size(head_size),
+        queries(queries),
+        keys(keys),
+        heads(heads),
+        kv_heads(kv_heads),
+        batches(batches),
+        type(type) {
+    std::mt19937 random(7);
+    std::normal_distribution<float> distribution;
+    const auto fill = [&](std::vector<float>& values, int64_t count) {
+      values.resize(static_cast<size_t>(count));
+      for (float& value : values) value = distribution(random);
+    };
+    fill(q, head_size * queries * heads * batches);
+    fill(k_values, head_size * keys * kv_heads * batches);
+    fill(v_values, head_size * keys * kv_heads * batches);
+    k = stored(k_values);
+    v = stored(v_values);
+  }
+
+  std::vector<uint8_t> stored(std::vector<float>& values) const {
+    std::vector<uint8_t> bytes(ggml_row_size(type, static_cast<int64_t>(values.size())));
+    if (type == GGML_TYPE_F32) {
+      std::copy_n(reinterpret_cast<const uint8_t*>(values.data()), bytes.size(), bytes.data());
+    } else {
+      const int64_t count = static_cast<int64_t>(values.size());
+      ggml_quantize_chunk(type, values.data(), bytes.data(), 0, 1, count, nullptr);
+      ggml_get_type_traits(type)->to_float(bytes.data(), values.data(), count);
+    }
+    return bytes;
+  }
+
+  // Each query sees the `window` keys up to its own, which is as far from the end as it is itself.
+  void see_window(int64_t window) {
+    mask.clear();
+    for (int64_t i = 0; i < queries; ++i) {
+      for (int64_t j = 0; j < keys; ++j) {
+        const int64_t distance = keys - queries + i - j;
+        const bool visible = distance >= 0 && distance < window;
+        mask.push_back(ggml_fp32_to_fp16(visible ? 0.0f : -INFINITY));
+      }
+    }
+  }
+
+  Attention attention(std::vector<float>& out) const {
+    const auto rows = [&](const uint8_t* data, ggml_type t, int64_t count, int64_t own_heads) {
+      const size_t row = ggml_row_size(t, head_size);
+      const size_t head = row * static_cast<size_t>(count);
+      return Attention::Rows{data, t, row, head, head * static_cast<size_t>(own_heads)};
+    };
+    out.assign(q.size(), NAN);
+    Attention a{};
+    a.queries = rows(reinterpret_cast<const uint8_t*>(q.data()), GGML_TYPE_F32, queries, heads);
+    a.keys = rows(k.data(), type, keys, kv_heads);
+    a.values = rows(v.data(), type, keys, kv_heads);
+    a.head_size = head_size;
+    a.query_count = queries;
+    a.key_count = keys;
+    a.heads = heads;
+    a.kv_heads = kv_heads;
+    a.batches = batches;
+    a.scale = 1.0f / std::sqrt(static_cast<float>(head_size));
+    a.mask = mask.empty() ? nullptr : mask.data();
+    a.mask_batches = 1;
+    a.out = out.data();
+    return a;
+  }
+
+  std::vector<float> compute() const {
+    std::vector<float> out;
+    const Attention a = attention(out);
+    std::vector<float> scratch(a.scratch_size());
+    const int64_t middle = a.units() / 3;
+    attend(a, middle, a.units(), scratch.data());
+    attend(a, 0, middle, scratch.data());
+    return out;
+  }
+
+  double exact(int64_t batch, int64_t query, int64_t head, int64_t at) const {
+    const int64_t kv = batch * kv_heads + head / (heads / kv_heads);
+    const float* own = q.data() + ((batch * heads + head) * queries + query) * head_size;
+    std::vector<double> scores;
+    for (int64_t j = 0; j < keys; ++j) {
+      double score = 0;
+      for (int64_t d = 0; d < head_size; ++d)
+        score += static_cast<double>(own[d]) *
+                 k_values[static_cast<size_t>((kv * keys + j) * head_size + d)];
+      score /= std::sqrt(static_cast<double>(head_size));
+      if (!mask.empty())
+        score +=
+            static_cast<double>(ggml_fp16_to_fp32(mask[static_cast<size_t>(query * keys + j)]));
+      scores.push_back(score);
+    }
+    const double largest = *std::max_element(scores.begin(), scores.end());
+    double sum = 0;
+    double total = 0;
+    for (int64_t j = 0; j < keys; ++j) {
+      const double weight = std::exp(scores[static_cast<size_t>(j)] - largest);
+      sum += weight;
+      total += weight * v_values[static_cast<size_t>((kv * keys + j) * head_size + at)];
+    }
+    return total / sum;
+  }
+
+  void check() const {
+    const std::vector<float> out = compute();
+    for (int64_t b = 0; b < batches; ++b)
+      for (int64_t i = 0; i < queries; ++i)
+        for (int64_t h = 0; h < heads; ++h)
+          for (int64_t d = 0; d < head_size; ++d) {
+            const int64_t at = ((b * queries + i) * heads + h) * head_size + d;
+            CHECK_NEAR(out[static_cast<size_t>(at)], exact(b, i, h, d), 3e-6);
+          }
+  }
+};
+
+}  // namespace
+
+TEST(attention_of_pictures_matches_double) {
+  if (!has_attention()) return;
+  Problem(72, 25, 25, 4, 4, 3, GGML_TYPE_F32).check();
+  Problem(16, 9, 33, 2, 2, 1, GGML_TYPE_F32).check();
+  Problem(48, 1, 1, 2, 2, 2, GGML_TYPE_F32).check();
+}
+
+TEST(attention_with_a_window_matches_double) {
+  if (!has_attention()) return;
+  for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+    for (const int64_t queries : {1, 3, 14, 70}) {
+      Problem problem(96, queries, 150, 4, 2, 1, type);
+      problem.see_window(63);
+      problem.check();
+    }
+  }
+}
+
+TEST(attention_of_a_query_does_not_depend_on_the_others) {
+  if (!has_attention()) return;
+  Problem all(96, 40, 200, 2, 2, 1, GGML_TYPE_F16);
+  all.see_window(100);
+  const std::vector<float> together = all.compute();
+  for (int64_t i = 0; i < all.queries; ++i) {
+    Problem one = all;
+    one.queries = 1;
+    one.q.clear();
+    for (int64_t h = 0; h < all.heads; ++h) {
+      const auto row = all.q.begin() + (h * all.queries + i) * all.head_size;
+      one.q.insert(one.q.end(), row, row + all.head_size);
+    }
+    one.mask.assign(all.mask.begin() + i * all.keys, all.mask.begin() + (i + 1) * all.keys);
+    const std::vector<float> alone = one.compute();
+    for (size_t j = 0; j < alone.size(); ++j)
+      CHECK_EQ(alone[j], together[static_cast<size_t>(i) * alone.size() + j]);
+  }
+}
+
+}  // namespace xgenmm

@@ -1,0 +1,240 @@
+#include "kernels/packed_product.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "harness.h"
+
+namespace xgenmm {
+namespace {
+
+// Those that this processor has kernels for. F16 becomes Q8_0 as it is packed.
+std::vector<ggml_type> types() {
+  std::vector<ggml_type> out;
+  for (const ggml_type type : {GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q6_K, GGML_TYPE_BF16})
+    if (has_packed_product(type)) out.push_back(type);
+  if (has_packed_product(GGML_TYPE_Q8_0)) out.push_back(GGML_TYPE_F16);
+  return out;
+}
+// Not a whole number of tiles.
+constexpr int64_t kRows = 100;
+constexpr double kPi = 3.14159265358979323846;
+
+// Not whole blocks where the type has none.
+int64_t width_of(ggml_type type) {
+  return ggml_blck_size(type) == 1 ? 500 : 512;
+}
+
+std::vector<float> normal(int64_t count, float deviation, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> distribution(0.0f, deviation);
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& value : values) value = distribution(random);
+  return values;
+}
+
+// A weight matrix as it is stored and as it is packed.
+struct Matrix {
+  int64_t width, rows;
+  std::vector<uint8_t> stored;
+  PackedWeights packed;
+
+  explicit Matrix(ggml_type type, int64_t rows = kRows)
+      : width(width_of(type)),
+        rows(rows),
+        stored(ggml_row_size(type, width) * static_cast<size_t>(rows)),
+        packed(type, width, rows) {
+    const std::vector<float> weights = normal(rows * width, 0.05f, 1);
+    ggml_quantize_chunk(type, weights.data(), stored.data(), 0, rows, width, nullptr);
+    packed.pack(stored.data(), 0, 3);
+    packed.pack(stored.data(), 3, packed.tiles());
+  }
+
+  // What the packed weights stand for.
+  std::vector<float> values(ggml_type type) const {
+    std::vector<float> out(static_cast<size_t>(rows * width));
+    const auto to_float = ggml_get_type_traits(type)->to_float;
+    to_float(stored.data(), out.data(), static_cast<int64_t>(out.size()));
+    if (type != GGML_TYPE_F16) return out;
+    for (int64_t r = 0; r < rows; ++r) {
+      std::vector<float> row(static_cast<size_t>(blocks_in(width) * kBlock));
+      std::copy_n(out.data() + r * width, width, row.data());
+      const int64_t length = static_cast<int64_t>(row.size());
+      std::vector<uint8_t> rounded(ggml_row_size(GGML_TYPE_Q8_0, length));
+      ggml_quantize_chunk(GGML_TYPE_Q8_0, row.data(), rounded.data(), 0, 1, length, nullptr);
+      ggml_get_type_traits(GGML_TYPE_Q8_0)->to_float(rounded.data(), row.data(), length);
+      std::copy_n(row.data(), width, out.data() + r * width);
+    }
+    return out;
+  }
+};
+
+// In two parts each, as threads would.
+std::vector<float> product(const PackedWeights& weights, const std::vector<float>& x,
+                           int64_t columns, const Epilogue& epilogue = {}) {
+  const PanelShape shape(weights.type(), weights.width());
+  std::vector<uint8_t> panels(shape.bytes_per_column() * static_cast<size_t>(columns));
+  const int64_t border = columns / 2 / kPanelColumns * kPanelColumns;
+  pack_columns(shape, x.data(), weights.width(), columns, 0, border, panels.data());
+  pack_columns(shape, x.data(), weights.width(), columns, border, columns, panels.data());
+  const int64_t rows = epilogue.rows(weights.rows());
+  std::vector<float> out(static_cast<size_t>(columns * rows), NAN);
+  const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+  packed_product(weights, panels.data(), columns, epilogue, 0, tiles / 2, out.data());
+  packed_product(weights, panels.data(), columns, epilogue, tiles / 2, tiles, out.data());
+  return out;
+}
+
+// What the kernels are to compute with: bf16 where the weights are, else 8 bits a block of 32.
+std::vector<double> rounded(ggml_type type, const float* x, int64_t width) {
+  std::vector<double> values(static_cast<size_t>(width));
+  if (type == GGML_TYPE_BF16) {
+    for (int64_t i = 0; i < width; ++i)
+      values[static_cast<size_t>(i)] =
+          static_cast<double>(ggml_bf16_to_fp32(ggml_fp32_to_bf16(x[i])));
+    return values;
+  }
+  for (int64_t b = 0; b < width; b += kBlock) {
+    const int64_t end = std::min(b + kBlock, width);
+    float largest = 0;
+    for (int64_t i = b; i < end; ++i) largest = std::max(largest, std::abs(x[i]));
+    for (int64_t i = b; i < end; ++i)
+      values[static_cast<size_t>(i)] =
+          std::nearbyint(x[i] * (127.0f / largest)) * (largest / 127.0f);
+  }
+  return values;
+}
+
+// [columns, rows]
+std::vector<double> sums(const Matrix& matrix, ggml_type type, const std::vector<float>& x,
+                         int64_t columns, const float* bias) {
+  const std::vector<float> weights = matrix.values(type);
+  std::vector<double> out;
+  for (int64_t c = 0; c < columns; ++c) {
+    const std::vector<double> column = rounded(type, x.data() + c * matrix.width, matrix.width);
+    for (int64_t r = 0; r < matrix.rows; ++r) {
+      double sum = bias == nullptr ? 0.0 : bias[r];
+      for (int64_t i = 0; i < matrix.width; ++i)
+        sum += static_cast<double>(weights[static_cast<size_t>(r * matrix.width + i)]) *
+               column[static_cast<size_t>(i)];
+      out.push_back(sum);
+    }
+  }
+  return out;
+}
+
+void check_near(const std::vector<float>& values, const std::vector<double>& wanted) {
+  CHECK_EQ(values.size(), wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i) CHECK_NEAR(values[i], wanted[i], 1e-5);
+}
+
+}  // namespace
+
+TEST(packed_product_equals_the_sums_of_rounded_columns) {
+  constexpr int64_t kColumns = 31;
+  for (const ggml_type type : types()) {
+    const Matrix matrix(type);
+    const std::vector<float> x = normal(kColumns * matrix.width, 1.0f, 2);
+    check_near(product(matrix.packed, x, kColumns), sums(matrix, type, x, kColumns, nullptr));
+  }
+}
+
+TEST(packed_product_ends_with_its_epilogue) {
+  constexpr int64_t kColumns = 14;
+  const std::vector<float> bias = normal(kRows, 3.0f, 3);
+  const std::vector<float> residual = normal(kColumns * kRows, 1.0f, 4);
+  for (const ggml_type type : types()) {
+    const Matrix matrix(type);
+    const std::vector<float> x = normal(kColumns * matrix.width, 1.0f, 2);
+    std::vector<double> wanted = sums(matrix, type, x, kColumns, bias.data());
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const double y = wanted[i];
+      wanted[i] = 0.5 * y * (1 + std::tanh(std::sqrt(2 / kPi) * (y + 0.044715 * y * y * y))) +
+                  static_cast<double>(residual[i]);
+    }
+    check_near(
+        product(matrix.packed, x, kColumns, {Epilogue::Curve::kGelu, bias.data(), residual.data()}),
+        wanted);
+  }
+}
+
+TEST(packed_product_gates_the_second_half_of_its_rows_by_the_first) {
+  constexpr int64_t kColumns = 14;
+  constexpr int64_t kHalf = 3 * kTileRows;
+  for (const ggml_type type : types()) {
+    const Matrix matrix(type, 2 * kHalf);
+    const std::vector<float> x = normal(kColumns * matrix.width, 1.0f, 2);
+    const std::vector<double> y = sums(matrix, type, x, kColumns, nullptr);
+    std::vector<double> wanted;
+    for (int64_t c = 0; c < kColumns; ++c) {
+      for (int64_t r = 0; r < kHalf; ++r) {
+        const double gate = y[static_cast<size_t>(2 * c * kHalf + r)];
+        wanted.push_back(gate / (1 + std::exp(-gate)) *
+                         y[static_cast<size_t>((2 * c + 1) * kHalf + r)]);
+      }
+    }
+    check_near(product(matrix.packed, x, kColumns, {Epilogue::Curve::kGatedSilu}), wanted);
+  }
+}
+
+TEST(packed_product_of_a_column_does_not_depend_on_the_others) {
+  for (const ggml_type type : types()) {
+    const Matrix matrix(type);
+    const int64_t width = matrix.width;
+    const std::vector<float> x = normal(64 * width, 1.0f, 4);
+    const std::vector<float> all = product(matrix.packed, x, 64);
+    for (int64_t first = 0; first < 64; first += 7) {
+      for (const int64_t count : {1, 2, 3, 5, 8, 12, 13, 20}) {
+        if (first + count > 64) continue;
+        const std::vector<float> own(x.begin() + first * width,
+                                     x.begin() + (first + count) * width);
+        const std::vector<float> some = product(matrix.packed, own, count);
+        CHECK(std::memcmp(some.data(), all.data() + first * kRows, some.size() * sizeof(float)) ==
+              0);
+      }
+    }
+  }
+}
+
+TEST(packed_product_keeps_what_is_no_number) {
+  for (const float odd : {std::numeric_limits<float>::infinity(), NAN}) {
+    for (const ggml_type type : types()) {
+      const Matrix matrix(type);
+      std::vector<float> x = normal(2 * matrix.width, 1.0f, 5);
+      x[40] = odd;
+      for (const auto curve : {Epilogue::Curve::kNone, Epilogue::Curve::kGelu}) {
+        const std::vector<float> out = product(matrix.packed, x, 2, {curve});
+        CHECK(!std::isfinite(out[0]));
+        CHECK(std::isfinite(out[kRows]));
+      }
+    }
+  }
+}
+
+TEST(packed_weights_keep_what_is_no_number) {
+  if (!has_packed_product(GGML_TYPE_Q8_0)) return;
+  for (const float odd : {std::numeric_limits<float>::infinity(), NAN}) {
+    constexpr int64_t kShort = 40;
+    std::vector<ggml_fp16_t> rows(2 * kShort, ggml_fp32_to_fp16(127.0f));
+    rows[3] = ggml_fp32_to_fp16(odd);
+    PackedWeights weights(GGML_TYPE_F16, kShort, 2);
+    weights.pack(rows.data(), 0, 1);
+    const std::vector<float> out = product(weights, std::vector<float>(kShort, 1.0f), 1);
+    CHECK(!std::isfinite(out[0]));
+    CHECK_NEAR(out[1], 40.0 * 127.0, 1e-2);
+  }
+}
+
+TEST(packed_product_of_zeros_is_zero) {
+  for (const ggml_type type : types()) {
+    const Matrix matrix(type);
+    const std::vector<float> x(static_cast<size_t>(matrix.width));
+    for (const float value : product(matrix.packed, x, 1)) CHECK_EQ(value, 0.0f);
+  }
+}
+
+}  // namespace xgenmm
