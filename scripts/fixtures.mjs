@@ -36,7 +36,9 @@ export async function makeFixtures(directory = join(root, 'build', 'fixtures')) 
   for (const model of ['wide', 'wide-gqa']) {
     const folder = join(directory, 'wide-src', model);
     await makeWideCheckpoint(model, folder);
-    for (const type of ['f32', 'f16']) await make(`${model}-${type}.gguf`, folder, { type });
+    for (const type of ['f32', 'f16', 'bf16', 'q8_0', 'q4_k_m']) {
+      await make(`${model}-${type}.gguf`, folder, { type });
+    }
   }
 }
 

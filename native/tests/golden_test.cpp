@@ -8,6 +8,7 @@
 #include "harness.h"
 #include "image/mask.h"
 #include "sampling/sampler.h"
+#include "without.h"
 
 namespace xgenmm::test {
 namespace {
@@ -318,10 +319,22 @@ TEST(golden_wide_f32) {
 TEST(golden_wide_f16) {
   run_cases("wide/cases/wide", "wide-f16.gguf", kF16);
 }
+TEST(golden_wide_bf16) {
+  run_cases("wide/cases/wide", "wide-bf16.gguf", kBf16);
+}
 TEST(golden_wide_gqa_f32) {
   run_cases("wide/cases/wide-gqa", "wide-gqa-f32.gguf", kF32);
 }
 TEST(golden_wide_gqa_f16) {
+  run_cases("wide/cases/wide-gqa", "wide-gqa-f16.gguf", kF16);
+}
+
+// What processors without our own kernels get: ggml's.
+TEST(golden_with_ggmls_kernels) {
+  const Without without("avx512");
+  run_cases("cases", "tiny-f32.gguf", kF32);
+  run_cases("cases", "tiny-bf16.gguf", kBf16);
+  run_cases("wide/cases/wide", "wide-f32.gguf", kF32);
   run_cases("wide/cases/wide-gqa", "wide-gqa-f16.gguf", kF16);
 }
 

@@ -21,8 +21,10 @@ constexpr double kSharedStepMs = 200;
 constexpr double kAloneStepMs = 1000;
 // How long new requests may be looked at between two steps.
 constexpr double kAdmissionMs = 20;
-// Of a prompt: where nothing was measured yet, or a position takes as long as a step may.
+// Positions of a prompt: where nothing was measured yet, or one takes as long as a step may. When
+// nobody is waiting it begins with more, since reading the weights is what the first ones cost.
 constexpr int kLeastChunk = 1;
+constexpr int kLeastChunkAlone = 32;
 
 event::Failed failure(std::exception_ptr exception) {
   try {
@@ -269,6 +271,7 @@ void Engine::compute_text(const Scheduler::Step& step) {
     const Stopwatch stopwatch;
     Pace& pace = model_->prefill_pace();
     const double budget_ms = step.shared ? kSharedStepMs : kAloneStepMs;
+    const int least = step.shared ? kLeastChunk : kLeastChunkAlone;
     std::vector<Continuation> parts;
     int columns = 0;
     bool reads = false;
@@ -276,7 +279,7 @@ void Engine::compute_text(const Scheduler::Step& step) {
     for (const Job* job : live) {
       const Sequence& sequence = job->text->sequence();
       const int room =
-          std::max(pace.units(budget_ms, kLeastChunk, Phi3::kMaxChunk) - columns, kLeastChunk);
+          std::max(pace.units(budget_ms, least, Phi3::kMaxChunk) - columns, kLeastChunk);
       parts.push_back(sequence.next_part(room));
       columns += parts.back().count;
       reads = reads || sequence.stage() == Sequence::Stage::kPrefill;

@@ -67,15 +67,21 @@ Model::Model(const LoadOptions& options, const std::function<void(double)>& prog
     if (identity_.variant == "base") break;
   }
   progress(0.1);
+  const auto part = [&](double from, double to) {
+    return [&progress, from, to](double fraction) { progress(from + fraction * (to - from)); };
+  };
   text_ = std::make_unique<Phi3>(config, text_file, device_);
-  progress(0.3);
-  if (vision) vision_ = std::make_unique<ImageEncoder>(*vision, vision_file, device_);
-  progress(0.5);
+  text_->pack(part(0.1, 0.6));
+  if (vision) {
+    vision_ = std::make_unique<ImageEncoder>(*vision, vision_file, device_);
+    vision_->pack(part(0.6, 0.7));
+    vision_->reserve();
+  }
+  progress(0.7);
   context_size_ = choose_context(options, config);
   kv_type_ = choose_kv_type(options.kv_type, text_->is_f32());
   kv_cache_ = std::make_unique<KvCache>(config, kv_type_, context_size_, Phi3::kMaxChunk,
-                                        options.max_sequences, device_,
-                                        [&](double fraction) { progress(0.5 + fraction / 2); });
+                                        options.max_sequences, device_, part(0.7, 1.0));
   text_->reserve(*kv_cache_);
   progress(1.0);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <initializer_list>
 #include <map>
 #include <string>
@@ -7,6 +8,8 @@
 
 #include "ggml/handles.h"
 #include "ggml/importance_sums.h"
+#include "kernels/epilogue.h"
+#include "kernels/packed_weights.h"
 
 namespace xgenmm {
 
@@ -20,8 +23,9 @@ class Graph {
  public:
   // nodes: an upper bound of the operations (views included) that will be added.
   // invariant: results must not depend on how many columns are computed together (Device::compute).
-  // importance: sums up the inputs of linear(); nullptr: nobody does.
-  Graph(size_t nodes, ImportanceSums* importance, bool invariant = false);
+  // threads: at most so many will compute. importance: sums up the inputs of linear(); nullptr:
+  // nobody does.
+  Graph(size_t nodes, int threads, ImportanceSums* importance, bool invariant = false);
 
   ggml_context* context() const { return context_.get(); }
   ggml_cgraph* cgraph() const { return cgraph_; }
@@ -43,34 +47,64 @@ class Graph {
   static std::vector<float> read(const ggml_tensor* tensor);
 
   // x: [in, columns…]; weight: [in, out]; bias may be nullptr. mask: what attention() is given,
-  // where the columns are keys. One node, one more with a bias, and one more where importance is
-  // summed up.
+  // where the columns are keys. Each of these four adds at most four nodes, and one more where
+  // importance is summed up.
   ggml_tensor* linear(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias = nullptr,
-                      ggml_tensor* mask = nullptr) const;
-  ggml_tensor* layer_norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias,
-                          float epsilon) const;
-  ggml_tensor* rms_norm(ggml_tensor* x, ggml_tensor* weight, float epsilon) const;
-  // softmax(q k^T / sqrt(head size) + mask) v, all f32 but for an f16 or q8_0 cache.
+                      ggml_tensor* mask = nullptr);
+  // residual + linear(x, weight, bias)
+  ggml_tensor* linear_onto(ggml_tensor* residual, ggml_tensor* x, ggml_tensor* weight,
+                           ggml_tensor* bias = nullptr);
+  // 0.5 y (1 + tanh(sqrt(2/pi) (y + 0.044715 y^3))) of y = linear(x, weight, bias), in f32; ggml's
+  // own goes through an f16 table on the CPU.
+  ggml_tensor* linear_gelu(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias);
+  // silu(first half of y) * second half of y = linear(x, weight)
+  ggml_tensor* linear_gated_silu(ggml_tensor* x, ggml_tensor* weight);
+  // Each at most three nodes.
+  ggml_tensor* layer_norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias, float epsilon);
+  ggml_tensor* rms_norm(ggml_tensor* x, ggml_tensor* weight, float epsilon);
+  // softmax(q k^T / sqrt(head size) + mask) v, all f32 but for an f16 or q8_0 cache. At most two
+  // nodes.
   // q: [head_dim, queries, heads, n]; k, v: [head_dim, keys, kv heads, n]; mask: F16 [keys,
   // queries, 1, n or 1] or nullptr
   // -> [head_dim, heads, queries, n]
-  ggml_tensor* attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, ggml_tensor* mask) const;
+  ggml_tensor* attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, ggml_tensor* mask);
   // Tensors side by side along `dimension`.
   ggml_tensor* concat(const std::vector<ggml_tensor*>& parts, int dimension) const;
-  // 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) in f32; ggml's own goes through an f16 table on
-  // the CPU.
-  ggml_tensor* gelu_tanh(ggml_tensor* x) const;
 
  private:
   struct Input {
     ggml_tensor* tensor;
     const void* data;
   };
+  // Columns in the form that PackedWeights multiply with.
+  struct PackedColumns {
+    ggml_tensor* x;
+    PanelShape shape;
+    ggml_tensor* panels;
+  };
+  struct PackedProduct {
+    const PackedWeights* weights;
+    Epilogue::Curve curve;
+  };
+  static void multiply_panels(ggml_tensor* out, int thread, int threads, void* product);
+  // x after it has been observed.
+  ggml_tensor* observed(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* mask);
+  ggml_tensor* packed_product(ggml_tensor* x, const PackedWeights& weights, Epilogue::Curve curve,
+                              ggml_tensor* bias, ggml_tensor* residual);
+  ggml_tensor* pack_columns(ggml_tensor* x, const PackedWeights& weights);
+  ggml_tensor* norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias, float epsilon);
+  ggml_tensor* scratch(size_t values);
   ContextHandle context_;
   ggml_cgraph* cgraph_;
+  int threads_;
   ImportanceSums* importance_;
   bool invariant_;
+  double packed_work_ = 0;
   std::vector<Input> inputs_;
+  std::deque<float> epsilons_;  // nodes point at them
+  std::deque<PackedColumns> packed_columns_;  // nodes point at the shapes
+  std::deque<PackedProduct> packed_products_;  // nodes point at them
+  ggml_tensor* scratch_ = nullptr;  // shared by nodes, of which one is computed at a time
   std::vector<std::pair<std::string, ggml_tensor*>> tapped_;
 };
 

@@ -1,10 +1,34 @@
 #include "ggml/weights.h"
 
 #include <new>
+#include <system_error>
+#include <thread>
 
 #include "base/error.h"
+#include "kernels/packed_product.h"
 
 namespace xgenmm {
+
+namespace {
+
+void pack_in_threads(PackedWeights& packed, const void* rows, int threads) {
+  const auto pack = [&](int index) {
+    packed.pack(rows, packed.tiles() * index / threads, packed.tiles() * (index + 1) / threads);
+  };
+  std::vector<std::thread> others;
+  others.reserve(static_cast<size_t>(threads));
+  int started = 1;
+  try {
+    for (; started < threads; ++started) others.emplace_back(pack, started);
+  } catch (const std::system_error&) {
+    // The system allows no more threads.
+    for (int i = started; i < threads; ++i) pack(i);
+  }
+  pack(0);
+  for (std::thread& thread : others) thread.join();
+}
+
+}  // namespace
 
 Weights::Weights(std::shared_ptr<const GgufFile> file, const std::vector<TensorSpec>& table)
     : file_(std::move(file)) {
@@ -37,6 +61,35 @@ ggml_tensor* Weights::get(const std::string& name) const {
   if (tensor == nullptr)
     throw Error(ErrorCode::kInternal, "tensor \"" + name + "\" is not in the table");
   return tensor;
+}
+
+bool Weights::is_stopgap(const std::string& name, const ggml_tensor& tensor) const {
+  const size_t at = name.find("ffn_down");
+  if (at == std::string::npos || tensor.type != GGML_TYPE_F16 || tensor.ne[0] % kBlock == 0)
+    return false;
+  const ggml_tensor* neighbor = get(std::string(name).replace(at, 8, "ffn_up"));
+  return ggml_is_quantized(neighbor->type) && has_packed_product(GGML_TYPE_Q8_0);
+}
+
+void Weights::pack(int threads, const ggml_tensor* skip,
+                   const std::function<void(double)>& progress) {
+  size_t done = 0;
+  for (const auto& [name, tensor] : tensors_) {
+    progress(static_cast<double>(done++) / static_cast<double>(tensors_.size()));
+    if (tensor == skip || ggml_n_dims(tensor) != 2 ||
+        !(has_packed_product(tensor->type) || is_stopgap(name, *tensor))) {
+      continue;
+    }
+    try {
+      packed_.push_back(
+          std::make_unique<PackedWeights>(tensor->type, tensor->ne[0], tensor->ne[1]));
+    } catch (const std::bad_alloc&) {
+      throw Error(ErrorCode::kOutOfMemory, "tensor \"" + name + "\" does not fit into memory");
+    }
+    pack_in_threads(*packed_.back(), tensor->data, threads);
+    tensor->extra = packed_.back().get();
+    file_->release(*file_->find_tensor(name));
+  }
 }
 
 }  // namespace xgenmm

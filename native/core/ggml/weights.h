@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -8,6 +9,7 @@
 #include "ggml/handles.h"
 #include "gguf/file.h"
 #include "gguf/tensor_table.h"
+#include "kernels/packed_weights.h"
 
 namespace xgenmm {
 
@@ -22,11 +24,21 @@ class Weights {
   // The tensor must be in the table.
   ggml_tensor* get(const std::string& name) const;
 
+  // Repacks what our own kernels multiply faster than ggml's, from here on Graph::linear() uses
+  // that and the file's pages are released. skip: a matrix that is not multiplied with, or nullptr.
+  // progress: called with 0 .. 1; may throw to give up. Throws kOutOfMemory.
+  void pack(int threads, const ggml_tensor* skip, const std::function<void(double)>& progress);
+
  private:
+  // Whether it is in f16 only because its rows are no whole blocks, while its layer is quantised
+  // (docs/gguf-format.md).
+  bool is_stopgap(const std::string& name, const ggml_tensor& tensor) const;
+
   std::shared_ptr<const GgufFile> file_;
   ContextHandle context_;
   std::vector<BufferHandle> buffers_;
   std::unordered_map<std::string, ggml_tensor*> tensors_;
+  std::vector<std::unique_ptr<PackedWeights>> packed_;  // ggml_tensor::extra of their tensors
 };
 
 }  // namespace xgenmm

@@ -63,6 +63,8 @@ class GgufFile {
   size_t position(const TensorInfo& tensor) const {
     return static_cast<size_t>(tensor.data - mapping_.data());
   }
+  // The tensor's bytes will not be needed soon.
+  void release(const TensorInfo& tensor) const { mapping_.release(tensor.data, tensor.size); }
 
   // kModelInvalid with "<path>: <what>".
   [[noreturn]] void fail(const std::string& what) const;

@@ -58,6 +58,11 @@ FileMapping::~FileMapping() {
   UnmapViewOfFile(data_);
 }
 
+void FileMapping::release(const uint8_t* data, size_t size) const {
+  // Unlocking pages that are not locked takes them out of the working set.
+  VirtualUnlock(const_cast<uint8_t*>(data), size);
+}
+
 #else
 
 FileMapping::FileMapping(const std::string& path) {
@@ -84,6 +89,14 @@ FileMapping::FileMapping(const std::string& path) {
 
 FileMapping::~FileMapping() {
   munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+void FileMapping::release(const uint8_t* data, size_t size) const {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t first = (static_cast<size_t>(data - data_) + page - 1) / page * page;
+  const size_t last =
+      static_cast<size_t>(data - data_ + static_cast<ptrdiff_t>(size)) / page * page;
+  if (first < last) madvise(const_cast<uint8_t*>(data_) + first, last - first, MADV_DONTNEED);
 }
 
 #endif

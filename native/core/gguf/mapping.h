@@ -19,6 +19,8 @@ class FileMapping {
 
   const uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
+  // Lets the system take back the pages that lie within; they are read anew when they are touched.
+  void release(const uint8_t* data, size_t size) const;
 
  private:
   const uint8_t* data_ = nullptr;

@@ -105,7 +105,11 @@ uint64_t measure_working_memory(const Inspection& inspection,
     Phi3(config, file, device).reserve(cache);
   }
   size_t state = 0;
-  if (inspection.vision) state = ImageEncoder(*inspection.vision, file, device).state_bytes();
+  if (inspection.vision) {
+    const ImageEncoder encoder(*inspection.vision, file, device);
+    encoder.reserve();
+    state = encoder.state_bytes();
+  }
   return state + device.activation_bytes();
 }
 

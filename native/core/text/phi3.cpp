@@ -50,6 +50,10 @@ Phi3::Phi3(const TextConfig& config, std::shared_ptr<const GgufFile> file, Devic
   output_bias_ = weights_.find("output.bias");
 }
 
+void Phi3::pack(const std::function<void(double)>& progress) {
+  weights_.pack(device_.threads(), output_ == embedding_ ? nullptr : embedding_, progress);
+}
+
 void Phi3::reserve(const KvCache& cache) const {
   Batch largest;
   for (int i = 0; i < cache.slots(); ++i) {
@@ -61,7 +65,7 @@ void Phi3::reserve(const KvCache& cache) const {
   }
   const int outputs = std::min(kMaxOutputs, largest.spans.front().count) + cache.slots() - 1;
   largest.outputs.resize(static_cast<size_t>(outputs));
-  Graph graph(nodes(largest.spans.size()), device_.importance(), true);
+  Graph graph(nodes(largest.spans.size()), device_.threads(), device_.importance(), true);
   build(graph, largest, nullptr, nullptr);
   device_.reserve(graph);
 }
@@ -70,7 +74,7 @@ bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& l
                    std::vector<float>* hidden) const {
   Batch batch = make_batch(parts);
   for (const Continuation& part : parts) part.slot->begin_write(part.count);
-  Graph graph(nodes(parts.size()), device_.importance(), true);
+  Graph graph(nodes(parts.size()), device_.threads(), device_.importance(), true);
   std::vector<ggml_tensor*> layers;
   ggml_tensor* out = build(graph, batch, taps, hidden == nullptr ? nullptr : &layers);
   if (!device_.compute(graph)) return false;
@@ -125,10 +129,11 @@ void Phi3::embed(const Continuation& part, int index, float* out) const {
   }
 }
 
-ggml_tensor* Phi3::attention(Graph& graph, ggml_tensor* x, int layer, ggml_tensor* positions,
+ggml_tensor* Phi3::attention(Graph& graph, ggml_tensor* residual, int layer, ggml_tensor* positions,
                              const std::vector<Span>& spans) const {
   ggml_context* context = graph.context();
   const Phi3Layer& weights = layers_[static_cast<size_t>(layer)];
+  ggml_tensor* x = graph.rms_norm(residual, weights.attn_norm, config_.rms_epsilon);
   const int64_t head_dim = config_.head_dim;
   const int64_t count = x->ne[1];
   ggml_tensor* qkv = graph.linear(x, weights.qkv);  // [width + 2 * kv width, count]
@@ -168,7 +173,8 @@ ggml_tensor* Phi3::attention(Graph& graph, ggml_tensor* x, int layer, ggml_tenso
                                     visible(values), span.mask_input));
   }
   ggml_tensor* y = graph.concat(parts, 2);
-  return graph.linear(ggml_reshape_2d(context, y, config_.width, count), weights.output);
+  return graph.linear_onto(residual, ggml_reshape_2d(context, y, config_.width, count),
+                           weights.output);
 }
 
 ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps,
@@ -193,11 +199,9 @@ ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps,
   keep();
   for (int i = 0; i < config_.layers; ++i) {
     const Phi3Layer& layer = layers_[static_cast<size_t>(i)];
-    ggml_tensor* h = graph.rms_norm(x, layer.attn_norm, config_.rms_epsilon);
-    x = ggml_add(context, x, attention(graph, h, i, positions, batch.spans));
-    h = graph.rms_norm(x, layer.ffn_norm, config_.rms_epsilon);
-    h = ggml_swiglu(context, graph.linear(h, layer.up));
-    x = ggml_add(context, x, graph.linear(h, layer.down));
+    x = attention(graph, x, i, positions, batch.spans);
+    ggml_tensor* h = graph.rms_norm(x, layer.ffn_norm, config_.rms_epsilon);
+    x = graph.linear_onto(x, graph.linear_gated_silu(h, layer.up), layer.down);
     keep();
   }
   // Without outputs the last layer's keys and values are all that is wanted.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -43,6 +44,8 @@ class Phi3 {
   const TextConfig& config() const { return config_; }
   // Whether the weights are F32, in which case everything is computed in f32.
   bool is_f32() const { return layers_.front().qkv->type == GGML_TYPE_F32; }
+  // Repacks the weights for our own kernels (Weights::pack), before anything else is called.
+  void pack(const std::function<void(double)>& progress);
   // Reserves the largest graph: a chunk in one slot while all others decode.
   void reserve(const KvCache& cache) const;
 
@@ -83,7 +86,8 @@ class Phi3 {
   // unless it is nullptr, [width, outputs] each.
   ggml_tensor* build(Graph& graph, Batch& batch, const Taps* taps,
                      std::vector<ggml_tensor*>* hidden) const;
-  ggml_tensor* attention(Graph& graph, ggml_tensor* x, int layer, ggml_tensor* positions,
+  // -> residual + what attention adds.
+  ggml_tensor* attention(Graph& graph, ggml_tensor* residual, int layer, ggml_tensor* positions,
                          const std::vector<Span>& spans) const;
 
   TextConfig config_;

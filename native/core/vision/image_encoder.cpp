@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <numeric>
 
 #include "base/pace.h"
 #include "base/sha256.h"
@@ -34,15 +36,22 @@ ImageEncoder::ImageEncoder(const VisionConfig& config, std::shared_ptr<const Ggu
   latents_ = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F32, config.tower.width,
                                 config.resampler.latents, config.max_tiles);
   buffer_ = device.allocate(context_.get(), "the vision tower's state");
+}
+
+void ImageEncoder::pack(const std::function<void(double)>& progress) {
+  weights_.pack(device_.threads(), nullptr, progress);
+}
+
+void ImageEncoder::reserve() const {
   // All layers look alike, so these are the largest steps.
-  Graph tower(Siglip::kBlockNodes * 3, device.importance());
-  tower_graph(tower, 0, config.max_tiles, 0, 2, nullptr, nullptr);
-  device.reserve(tower);
-  Graph resampler(Resampler::kLayerNodes * 2, device.importance());
+  Graph tower(Siglip::kBlockNodes * 3, device_.threads(), device_.importance());
+  tower_graph(tower, 0, config_.max_tiles, 0, 2, nullptr, nullptr);
+  device_.reserve(tower);
+  Graph resampler(Resampler::kLayerNodes * 2, device_.threads(), device_.importance());
   const ggml_fp16_t any_mask{};
-  resample_graph(resampler, 0, config.max_tiles, config.resampler.layers - 1, nullptr, &any_mask,
+  resample_graph(resampler, 0, config_.max_tiles, config_.resampler.layers - 1, nullptr, &any_mask,
                  nullptr);
-  device.reserve(resampler);
+  device_.reserve(resampler);
 }
 
 int ImageEncoder::count_tokens(int width, int height, ImageMode mode) const {
@@ -54,7 +63,9 @@ int ImageEncoder::count_tokens(int width, int height, ImageMode mode) const {
 
 void ImageEncoder::begin(const PictureView& picture, ImageMode mode) {
   result_ = EncodedImage{};
-  tiles_ = 0;
+  tower_tiles_ = 0;
+  runs_.clear();
+  unseen_runs_.clear();
   block_ = 0;
   layer_ = 0;
   tile_ = 0;
@@ -63,73 +74,120 @@ void ImageEncoder::begin(const PictureView& picture, ImageMode mode) {
   tiler_.emplace(picture, mode, config_.tower.tile, config_.canvases);
 }
 
-void ImageEncoder::tile_step(double budget_ms) {
+void ImageEncoder::tile_step(double budget_ms, bool whole) {
   const Stopwatch stopwatch;
   if (tiler_->advance(budget_ms)) {
-    set_tiles(tiler_->take());
+    set_tiles(tiler_->take(), whole);
     tiler_.reset();
   }
   result_.preprocess_ms += stopwatch.ms();
 }
 
-void ImageEncoder::set_tiles(const Tiles& tiles) {
+void ImageEncoder::set_tiles(const Tiles& tiles, bool whole) {
   const TowerConfig& tower = config_.tower;
-  const size_t patch_values = static_cast<size_t>(3) * tower.patch * tower.patch;
-  const size_t tile_bytes = static_cast<size_t>(3) * tower.tile * tower.tile;
   const int patches = tower.patches();
-  tiles_ = tiles.count;
-  patches_.resize(patch_values * static_cast<size_t>(patches) * static_cast<size_t>(tiles_));
-  sources_.resize(static_cast<size_t>(patches) * static_cast<size_t>(tiles_));
-  for (int t = 0; t < tiles_; ++t) {
-    tile_to_patches(
-        tiles.pixels.data() + tile_bytes * static_cast<size_t>(t), tower.tile, tower.patch,
-        patches_.data() + patch_values * static_cast<size_t>(patches) * static_cast<size_t>(t));
-  }
-  // The whole picture stays as it is; the crops are re-cut (MODEL 1.8).
-  for (int i = 0; i < patches; ++i) sources_[static_cast<size_t>(i)] = i;
   Sha256 key;
   const int grid[] = {tiles.columns, tiles.rows};
   key.update(grid, sizeof grid);
   key.update(tiles.pixels.data(), tiles.pixels.size());
-  mask_.clear();
+  // The whole picture stays as it is; the crops are re-cut (MODEL 1.8).
+  std::vector<int32_t> sources(static_cast<size_t>(patches) * static_cast<size_t>(tiles.count));
+  std::iota(sources.begin(), sources.end(), 0);
+  std::vector<uint8_t> visible;
   if (tiles.columns > 0) {
     const std::vector<int32_t> crops = regroup_indices(tiles.columns, tiles.rows, tower.grid());
-    std::transform(crops.begin(), crops.end(), sources_.begin() + patches,
+    std::transform(crops.begin(), crops.end(), sources.begin() + patches,
                    [patches](int32_t source) { return source + patches; });
-    const std::vector<uint8_t> visible =
-        tile_masks(picture_width_, picture_height_, tiles.columns, tiles.rows, tower.grid());
+    visible = tile_masks(picture_width_, picture_height_, tiles.columns, tiles.rows, tower.grid());
     key.update(visible.data(), visible.size());
-    const int latents = config_.resampler.latents;
-    const ggml_fp16_t zero = ggml_fp32_to_fp16(0.0f);
-    const ggml_fp16_t minus_infinity = ggml_fp32_to_fp16(-INFINITY);
-    mask_.reserve(static_cast<size_t>(tiles_) * static_cast<size_t>(latents) *
-                  static_cast<size_t>(patches + latents));
-    for (int t = 0; t < tiles_; ++t) {
-      const uint8_t* row = visible.data() + static_cast<size_t>(t) * static_cast<size_t>(patches);
-      for (int latent = 0; latent < latents; ++latent) {
-        for (int i = 0; i < patches; ++i) mask_.push_back(row[i] ? zero : minus_infinity);
-        mask_.insert(mask_.end(), static_cast<size_t>(latents), zero);
-      }
-    }
   }
   key_ = key.digest();
-  result_.tokens = tiles_ * config_.resampler.latents;
+  result_.tokens = tiles.count * config_.resampler.latents;
   result_.width = config_.output_width;
   result_.columns = tiles.columns;
   result_.rows = tiles.rows;
-  result_.embeddings.reserve(static_cast<size_t>(result_.tokens) *
-                             static_cast<size_t>(result_.width));
+  result_.embeddings.resize(static_cast<size_t>(result_.tokens) *
+                            static_cast<size_t>(result_.width));
+  set_runs(tiles.count, visible, whole);
+  set_patches(tiles, set_sources(sources, whole ? std::vector<uint8_t>() : visible));
+}
+
+void ImageEncoder::set_runs(int tiles, const std::vector<uint8_t>& visible, bool whole) {
+  const int patches = config_.tower.patches();
+  const int latents = config_.resampler.latents;
+  mask_.clear();
+  const ggml_fp16_t zero = ggml_fp32_to_fp16(0.0f);
+  const ggml_fp16_t minus_infinity = ggml_fp32_to_fp16(-INFINITY);
+  for (int run = 0; run < tiles; ++run) {
+    if (visible.empty()) {
+      runs_.push_back(run);
+      continue;
+    }
+    const auto row = visible.begin() + std::ptrdiff_t{run} * patches;
+    // What is summed up for an importance matrix must not depend on the pictures before.
+    if (!whole && device_.importance() == nullptr &&
+        std::find(row, row + patches, 1) == row + patches) {
+      unseen_runs_.push_back(run);
+      if (!unseen_.empty() || unseen_runs_.size() > 1) continue;
+    }
+    runs_.push_back(run);
+    for (int latent = 0; latent < latents; ++latent) {
+      std::transform(row, row + patches, std::back_inserter(mask_),
+                     [&](uint8_t seen) { return seen != 0 ? zero : minus_infinity; });
+      mask_.insert(mask_.end(), static_cast<size_t>(latents), zero);
+    }
+  }
+}
+
+std::vector<int> ImageEncoder::set_sources(const std::vector<int32_t>& sources,
+                                           const std::vector<uint8_t>& visible) {
+  const int patches = config_.tower.patches();
+  std::vector<int> slots(sources.size() / static_cast<size_t>(patches), -1);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    if (visible.empty() || visible[i] != 0) slots[static_cast<size_t>(sources[i] / patches)] = 0;
+  }
+  std::vector<int> seen;
+  for (size_t tile = 0; tile < slots.size(); ++tile) {
+    if (slots[tile] < 0) continue;
+    slots[tile] = static_cast<int>(seen.size());
+    seen.push_back(static_cast<int>(tile));
+  }
+  sources_.clear();
+  for (const int run : runs_) {
+    for (int i = 0; i < patches; ++i) {
+      const int32_t source =
+          sources[static_cast<size_t>(run) * static_cast<size_t>(patches) + static_cast<size_t>(i)];
+      const int slot = slots[static_cast<size_t>(source / patches)];
+      // What is not there is masked; anything that is a number will do.
+      sources_.push_back(slot < 0 ? 0 : slot * patches + source % patches);
+    }
+  }
+  return seen;
+}
+
+void ImageEncoder::set_patches(const Tiles& tiles, const std::vector<int>& seen) {
+  const TowerConfig& tower = config_.tower;
+  const size_t tile_bytes = static_cast<size_t>(3) * tower.tile * tower.tile;
+  const size_t tile_values =
+      static_cast<size_t>(3) * tower.patch * tower.patch * static_cast<size_t>(tower.patches());
+  tower_tiles_ = static_cast<int>(seen.size());
+  patches_.resize(tile_values * seen.size());
+  for (size_t slot = 0; slot < seen.size(); ++slot) {
+    tile_to_patches(tiles.pixels.data() + tile_bytes * static_cast<size_t>(seen[slot]), tower.tile,
+                    tower.patch, patches_.data() + tile_values * slot);
+  }
 }
 
 double ImageEncoder::fraction() const {
   if (tiler_) return 0;
-  const int all = siglip_.blocks() + config_.resampler.layers;
-  return static_cast<double>((block_ + layer_) * tiles_ + tile_) / (all * tiles_);
+  const int runs = static_cast<int>(runs_.size());
+  const int all = siglip_.blocks() * tower_tiles_ + config_.resampler.layers * runs;
+  return static_cast<double>(block_ * tower_tiles_ + layer_ * runs + tile_) / all;
 }
 
 ImageEncoder::Progress ImageEncoder::advance(double budget_ms, Taps* taps) {
   if (tiler_) {
-    tile_step(budget_ms);
+    tile_step(budget_ms, taps != nullptr);
     return Progress::kMore;
   }
   const bool finished =
@@ -140,12 +198,13 @@ ImageEncoder::Progress ImageEncoder::advance(double budget_ms, Taps* taps) {
 
 bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
   const Stopwatch stopwatch;
-  const int units = tower_pace_.units(budget_ms, 1, tiles_ * (siglip_.blocks() - block_));
+  const int units = tower_pace_.units(budget_ms, 1, tower_tiles_ * (siglip_.blocks() - block_));
   // Whole blocks over all tiles where the budget allows it, else some tiles of one block.
-  const int tiles = std::min(units, tiles_ - tile_);
-  const int blocks = tile_ == 0 && units >= tiles_ ? units / tiles_ : 1;
-  Graph graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2), device_.importance());
-  const size_t tile_values = patches_.size() / static_cast<size_t>(tiles_);
+  const int tiles = std::min(units, tower_tiles_ - tile_);
+  const int blocks = tile_ == 0 && units >= tower_tiles_ ? units / tower_tiles_ : 1;
+  Graph graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2), device_.threads(),
+              device_.importance());
+  const size_t tile_values = patches_.size() / static_cast<size_t>(tower_tiles_);
   tower_graph(graph, tile_, tiles, block_, blocks,
               patches_.data() + tile_values * static_cast<size_t>(tile_), taps);
   if (!device_.compute(graph)) return false;
@@ -153,7 +212,7 @@ bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
   tower_pace_.record(tiles * blocks, stopwatch.ms());
   result_.vision_ms += stopwatch.ms();
   tile_ += tiles;
-  if (tile_ == tiles_) {
+  if (tile_ == tower_tiles_) {
     tile_ = 0;
     block_ += blocks;
   }
@@ -162,28 +221,50 @@ bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
 
 bool ImageEncoder::resample_step(double budget_ms, Taps* taps) {
   const Stopwatch stopwatch;
-  const int tiles = resampler_pace_.units(budget_ms, 1, tiles_ - tile_);
-  const size_t mask_values = mask_.size() / static_cast<size_t>(tiles_);
+  const int all = static_cast<int>(runs_.size());
+  const int runs = resampler_pace_.units(budget_ms, 1, all - tile_);
   const ggml_fp16_t* mask =
-      mask_.empty() ? nullptr : mask_.data() + mask_values * static_cast<size_t>(tile_);
-  Graph graph(Resampler::kLayerNodes * 2, device_.importance());
+      mask_.empty() ? nullptr
+                    : mask_.data() + mask_.size() / runs_.size() * static_cast<size_t>(tile_);
+  Graph graph(Resampler::kLayerNodes * 2, device_.threads(), device_.importance());
   const int32_t* sources =
       sources_.data() + static_cast<size_t>(tile_) * static_cast<size_t>(config_.tower.patches());
-  ggml_tensor* tokens = resample_graph(graph, tile_, tiles, layer_, sources, mask, taps);
+  ggml_tensor* tokens = resample_graph(graph, tile_, runs, layer_, sources, mask, taps);
   if (!device_.compute(graph)) return false;
   if (taps != nullptr) graph.collect_taps(taps);
   if (tokens != nullptr) {
     const std::vector<float> rows = Graph::read(tokens);
-    result_.embeddings.insert(result_.embeddings.end(), rows.begin(), rows.end());
+    const size_t size = rows.size() / static_cast<size_t>(runs);
+    for (int i = 0; i < runs; ++i)
+      std::copy_n(rows.data() + static_cast<size_t>(i) * size, size,
+                  run_rows(runs_[static_cast<size_t>(tile_ + i)]));
   }
-  resampler_pace_.record(tiles, stopwatch.ms());
+  resampler_pace_.record(runs, stopwatch.ms());
   result_.resample_ms += stopwatch.ms();
-  tile_ += tiles;
-  if (tile_ == tiles_) {
+  tile_ += runs;
+  if (tile_ == all) {
     tile_ = 0;
     ++layer_;
+    if (layer_ == config_.resampler.layers) fill_unseen_runs();
   }
   return true;
+}
+
+void ImageEncoder::fill_unseen_runs() {
+  if (unseen_runs_.empty()) return;
+  if (unseen_.empty()) {
+    const float* first = run_rows(unseen_runs_.front());
+    unseen_.assign(first, first + run_values());
+  }
+  for (const int run : unseen_runs_) std::copy(unseen_.begin(), unseen_.end(), run_rows(run));
+}
+
+size_t ImageEncoder::run_values() const {
+  return static_cast<size_t>(config_.resampler.latents) * static_cast<size_t>(config_.output_width);
+}
+
+float* ImageEncoder::run_rows(int run) {
+  return result_.embeddings.data() + static_cast<size_t>(run) * run_values();
 }
 
 void ImageEncoder::tower_graph(Graph& graph, int first_tile, int tiles, int first_block, int blocks,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -33,6 +34,11 @@ class ImageEncoder {
   // Reserves everything the largest picture needs.
   ImageEncoder(const VisionConfig& config, std::shared_ptr<const GgufFile> file, Device& device);
 
+  // Repacks the weights for our own kernels (Weights::pack), before anything else is called.
+  void pack(const std::function<void(double)>& progress);
+  // Reserves the largest graphs.
+  void reserve() const;
+
   const VisionConfig& config() const { return config_; }
   // Of the residual streams between steps.
   size_t state_bytes() const { return ggml_backend_buffer_get_size(buffer_.get()); }
@@ -47,16 +53,28 @@ class ImageEncoder {
   const std::array<uint8_t, 32>& key() const { return key_; }
   // How much of the picture in work is done, 0 .. 1.
   double fraction() const;
-  // Computes for about budget_ms. After kDone the result is in take(). After kAborted begin()
-  // starts anew.
+  // Computes for about budget_ms; with taps also what is not seen. After kDone the result is in
+  // take(). After kAborted begin() starts anew.
   Progress advance(double budget_ms, Taps* taps = nullptr);
   EncodedImage take() { return std::move(result_); }
 
  private:
-  void tile_step(double budget_ms);
-  void set_tiles(const Tiles& tiles);
+  void tile_step(double budget_ms, bool whole);
+  // whole: whether also to compute what is not seen.
+  void set_tiles(const Tiles& tiles, bool whole);
+  // visible: [tiles, patches] of the media entries, empty: all (tile_masks). Sets runs_ and mask_.
+  void set_runs(int tiles, const std::vector<uint8_t>& visible, bool whole);
+  // sources: where each media entry comes from in the tiles. -> the tiles of which something is
+  // seen, in the order in which features_ will have them.
+  std::vector<int> set_sources(const std::vector<int32_t>& sources,
+                               const std::vector<uint8_t>& visible);
+  void set_patches(const Tiles& tiles, const std::vector<int>& seen);
   bool tower_step(double budget_ms, Taps* taps);
   bool resample_step(double budget_ms, Taps* taps);
+  void fill_unseen_runs();
+  // Of the result: values of a tile, and those of tile `run`.
+  size_t run_values() const;
+  float* run_rows(int run);
   void tower_graph(Graph& graph, int first_tile, int tiles, int first_block, int blocks,
                    const float* patches, const Taps* taps) const;
   // nullptr before the last layer, then [output width, latents, tiles].
@@ -80,10 +98,15 @@ class ImageEncoder {
   int picture_width_ = 0;
   int picture_height_ = 0;
   std::array<uint8_t, 32> key_{};
-  int tiles_ = 0;
-  std::vector<float> patches_;  // [tiles, patches, 3 * patch * patch]
-  std::vector<int32_t> sources_;  // where each media entry comes from in features_
-  std::vector<ggml_fp16_t> mask_;  // [tiles, latents, patches + latents]; empty: all visible
+  int tower_tiles_ = 0;  // the whole picture, and the crops of which something is seen
+  std::vector<float> patches_;  // [tower tiles, patches, 3 * patch * patch]
+  std::vector<int> runs_;  // those that the resampler reads, of the tiles of the result
+  std::vector<int32_t> sources_;  // [runs, patches]: where each media entry comes from in features_
+  std::vector<ggml_fp16_t> mask_;  // [runs, latents, patches + latents]; empty: all visible
+  // A run of which nothing is seen makes the same of every picture: [latents, output width], empty
+  // until there has been one.
+  std::vector<float> unseen_;
+  std::vector<int> unseen_runs_;  // to be filled with it
   int block_ = 0;  // of the tower
   int layer_ = 0;  // of the resampler
   int tile_ = 0;  // within the block or layer

@@ -29,9 +29,12 @@ Resampler::Resampler(const ResamplerConfig& config, const Weights& weights)
   }
 }
 
-ggml_tensor* Resampler::attention(Graph& graph, ggml_tensor* media, ggml_tensor* latents,
+ggml_tensor* Resampler::attention(Graph& graph, ggml_tensor* media, ggml_tensor* residual,
                                   ggml_tensor* mask, const ResamplerLayer& layer) const {
   ggml_context* context = graph.context();
+  media = graph.layer_norm(media, layer.media_weight, layer.media_bias, config_.epsilon);
+  ggml_tensor* latents =
+      graph.layer_norm(residual, layer.latents_weight, layer.latents_bias, config_.epsilon);
   const int64_t head_dim = config_.head_dim;
   const int64_t inner = config_.inner_width();
   const int64_t tiles = media->ne[2];
@@ -49,7 +52,7 @@ ggml_tensor* Resampler::attention(Graph& graph, ggml_tensor* media, ggml_tensor*
   ggml_tensor* v = heads(kv, static_cast<size_t>(inner) * kv->nb[0]);
   ggml_tensor* y = graph.attention(heads(q, 0), heads(kv, 0), v, mask);
   y = ggml_reshape_3d(context, y, inner, latents->ne[1], tiles);
-  return graph.linear(y, layer.out_weight);
+  return graph.linear_onto(residual, y, layer.out_weight);
 }
 
 ggml_tensor* Resampler::start(Graph& graph, int64_t tiles) const {
@@ -59,13 +62,10 @@ ggml_tensor* Resampler::start(Graph& graph, int64_t tiles) const {
 ggml_tensor* Resampler::layer(Graph& graph, ggml_tensor* z, ggml_tensor* media, ggml_tensor* mask,
                               int index) const {
   const ResamplerLayer& layer = layers_[static_cast<size_t>(index)];
-  const float epsilon = config_.epsilon;
-  ggml_tensor* a = graph.layer_norm(media, layer.media_weight, layer.media_bias, epsilon);
-  ggml_tensor* b = graph.layer_norm(z, layer.latents_weight, layer.latents_bias, epsilon);
-  z = ggml_add(graph.context(), z, attention(graph, a, b, mask, layer));
-  ggml_tensor* h = graph.layer_norm(z, layer.ffn_norm_weight, layer.ffn_norm_bias, epsilon);
+  z = attention(graph, media, z, mask, layer);
+  ggml_tensor* h = graph.layer_norm(z, layer.ffn_norm_weight, layer.ffn_norm_bias, config_.epsilon);
   h = ggml_gelu_erf_inplace(graph.context(), graph.linear(h, layer.up_weight));
-  return ggml_add(graph.context(), z, graph.linear(h, layer.down_weight));
+  return graph.linear_onto(z, h, layer.down_weight);
 }
 
 ggml_tensor* Resampler::finish(Graph& graph, ggml_tensor* z) const {

@@ -35,7 +35,7 @@ class Resampler {
   static constexpr size_t kLayerNodes = 48;
 
  private:
-  ggml_tensor* attention(Graph& graph, ggml_tensor* media, ggml_tensor* latents, ggml_tensor* mask,
+  ggml_tensor* attention(Graph& graph, ggml_tensor* media, ggml_tensor* residual, ggml_tensor* mask,
                          const ResamplerLayer& layer) const;
 
   ResamplerConfig config_;

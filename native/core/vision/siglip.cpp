@@ -43,8 +43,10 @@ ggml_tensor* Siglip::embed(Graph& graph, ggml_tensor* patches) const {
   return ggml_add_inplace(context, x, position_);
 }
 
-ggml_tensor* Siglip::attention(Graph& graph, ggml_tensor* x, const SiglipLayer& layer) const {
+ggml_tensor* Siglip::attention(Graph& graph, ggml_tensor* residual,
+                               const SiglipLayer& layer) const {
   ggml_context* context = graph.context();
+  ggml_tensor* x = graph.layer_norm(residual, layer.ln1_weight, layer.ln1_bias, config_.epsilon);
   const int64_t tokens = x->ne[1];
   const int64_t tiles = x->ne[2];
   const int64_t head_dim = config_.width / config_.heads;
@@ -59,24 +61,18 @@ ggml_tensor* Siglip::attention(Graph& graph, ggml_tensor* x, const SiglipLayer& 
   ggml_tensor* v = heads(layer.value_weight, layer.value_bias);
   ggml_tensor* y =
       ggml_reshape_3d(context, graph.attention(q, k, v, nullptr), config_.width, tokens, tiles);
-  return graph.linear(y, layer.out_weight, layer.out_bias);
+  return graph.linear_onto(residual, y, layer.out_weight, layer.out_bias);
 }
 
-ggml_tensor* Siglip::mlp(Graph& graph, ggml_tensor* x, const SiglipLayer& layer) const {
-  x = graph.gelu_tanh(graph.linear(x, layer.up_weight, layer.up_bias));
-  return graph.linear(x, layer.down_weight, layer.down_bias);
+ggml_tensor* Siglip::mlp(Graph& graph, ggml_tensor* residual, const SiglipLayer& layer) const {
+  ggml_tensor* x = graph.layer_norm(residual, layer.ln2_weight, layer.ln2_bias, config_.epsilon);
+  x = graph.linear_gelu(x, layer.up_weight, layer.up_bias);
+  return graph.linear_onto(residual, x, layer.down_weight, layer.down_bias);
 }
 
 ggml_tensor* Siglip::block(Graph& graph, ggml_tensor* x, int index) const {
   const SiglipLayer& layer = layers_[static_cast<size_t>(index / 2)];
-  ggml_tensor* y;
-  if (index % 2 == 0) {
-    y = attention(graph, graph.layer_norm(x, layer.ln1_weight, layer.ln1_bias, config_.epsilon),
-                  layer);
-  } else {
-    y = mlp(graph, graph.layer_norm(x, layer.ln2_weight, layer.ln2_bias, config_.epsilon), layer);
-  }
-  return ggml_add(graph.context(), x, y);
+  return index % 2 == 0 ? attention(graph, x, layer) : mlp(graph, x, layer);
 }
 
 ggml_tensor* Siglip::finish(Graph& graph, ggml_tensor* x) const {

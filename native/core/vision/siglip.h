@@ -35,8 +35,8 @@ class Siglip {
   static constexpr size_t kBlockNodes = 24;
 
  private:
-  ggml_tensor* attention(Graph& graph, ggml_tensor* x, const SiglipLayer& layer) const;
-  ggml_tensor* mlp(Graph& graph, ggml_tensor* x, const SiglipLayer& layer) const;
+  ggml_tensor* attention(Graph& graph, ggml_tensor* residual, const SiglipLayer& layer) const;
+  ggml_tensor* mlp(Graph& graph, ggml_tensor* residual, const SiglipLayer& layer) const;
 
   TowerConfig config_;
   ggml_tensor *patch_weight_, *patch_bias_, *position_;

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdlib>
+
+#include "kernels/cpu_features.h"
+
+namespace xgenmm::test {
+
+// As long as it lives the processor does without some features.
+class Without {
+ public:
+  explicit Without(const char* features) { do_without(features); }
+  ~Without() { do_without(std::getenv("XGENMM_WITHOUT")); }
+  Without(const Without&) = delete;
+  Without& operator=(const Without&) = delete;
+};
+
+}  // namespace xgenmm::test
