@@ -10,9 +10,20 @@ namespace {
 
 constexpr std::align_val_t kAlignment{64};
 
-// Four neighbouring values of a row, in their place among those of 16 rows.
+// Where four neighbouring values of a row have their place among those of 16 rows, a word.
 size_t place(int group, int row) {
   return static_cast<size_t>(group) * 64 + static_cast<size_t>(row) * 4;
+}
+
+// Four bytes at once, in the order of memory.
+uint32_t load_word(const uint8_t* at) {
+  uint32_t word;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
+
+void store_word(uint8_t* at, uint32_t word) {
+  std::memcpy(at, &word, sizeof word);
 }
 
 // ggml's block types are not in its public headers; these are their layouts.
@@ -24,16 +35,18 @@ void pack_q8_row(const uint8_t* in, int64_t blocks, int row, uint8_t* scales, ui
   for (int64_t b = 0; b < blocks; ++b, in += kQ8Bytes) {
     std::memcpy(scales + (b * kTileRows + row) * 2, in, 2);
     uint8_t* out = values + b * 512;
-    for (int i = 0; i < kBlock; ++i) {
-      out[place(i / 4, row) + i % 4] = static_cast<uint8_t>(in[2 + i] ^ 0x80);  // + 128
-    }
+    for (int g = 0; g < 8; ++g)
+      store_word(out + place(g, row), load_word(in + 2 + 4 * g) ^ 0x80808080u);  // + 128
   }
 }
 
-// The 32 four-bit values of one block -> the low and high halves of four groups.
-void pack_nibbles(const uint8_t* values, int row, uint8_t* out) {
-  for (int i = 0; i < 16; ++i) {
-    out[place(i / 4, row) + i % 4] = static_cast<uint8_t>(values[i] | values[16 + i] << 4);
+// The 32 four-bit values of one block, which are `shift` bits up in as many bytes -> the low and
+// high halves of four groups.
+void pack_nibbles(const uint8_t* values, int shift, int row, uint8_t* out) {
+  for (int g = 0; g < 4; ++g) {
+    const uint32_t low = load_word(values + 4 * g) >> shift & 0x0F0F0F0Fu;
+    const uint32_t high = load_word(values + 16 + 4 * g) >> shift & 0x0F0F0F0Fu;
+    store_word(out + place(g, row), low | high << 4);
   }
 }
 
@@ -51,11 +64,7 @@ void pack_q4_row(const uint8_t* in, int64_t super_blocks, int row, uint8_t* scal
       scales[64 + j * kTileRows + row] = static_cast<uint8_t>(scale);
       scales[192 + j * kTileRows + row] = static_cast<uint8_t>(minimum);
       // Two blocks share 32 bytes: one in their low halves, one in their high ones.
-      uint8_t block[kBlock];
-      for (int i = 0; i < kBlock; ++i) {
-        block[i] = in[16 + j / 2 * 32 + i] >> (j % 2 * 4) & 15;
-      }
-      pack_nibbles(block, row, values + (s * 8 + j) * 256);
+      pack_nibbles(in + 16 + j / 2 * 32, j % 2 * 4, row, values + (s * 8 + j) * 256);
     }
   }
 }
@@ -70,14 +79,16 @@ void pack_q6_row(const uint8_t* in, int64_t super_blocks, int row, uint8_t* scal
       // those of 1 and 3; 32 others the high bits of all four.
       const uint8_t* low = in + j / 4 * 64 + j % 2 * 32;
       const uint8_t* high = in + 128 + j / 4 * 32;
-      uint8_t nibbles[kBlock];
       uint8_t* out = values + (s * 8 + j) * 384;
-      for (int i = 0; i < kBlock; ++i) {
-        nibbles[i] = low[i] >> (j % 4 / 2 * 4) & 15;
-        const int bits = high[i] >> (j % 4 * 2) & 3;
-        out[256 + place(i / 16, row) + i % 4] |= static_cast<uint8_t>(bits << (i / 4 % 4 * 2));
+      pack_nibbles(low, j % 4 / 2 * 4, row, out);
+      for (int half = 0; half < 2; ++half) {
+        uint32_t word = 0;
+        for (int g = 0; g < 4; ++g) {
+          const uint32_t bits = load_word(high + half * 16 + 4 * g) >> (j % 4 * 2) & 0x03030303u;
+          word |= bits << (2 * g);
+        }
+        store_word(out + 256 + place(half, row), word);
       }
-      pack_nibbles(nibbles, row, out);
     }
   }
 }
