@@ -38,7 +38,7 @@ export type ModelSource =
 export interface LoadOptions {
   /** What computes; default `'auto'`, the best that there is. */
   device?: 'auto' | 'cpu' | undefined;
-  /** CPU threads, at most four for each processor; default: one for each, at most 16. */
+  /** CPU threads, at most four for each processor; default: one for each that the process may use, at most 16. */
   threads?: number | undefined;
   /** Positions of prompt and answer together; default: the model's own context length, at most 4096. */
   contextSize?: number | undefined;
@@ -60,6 +60,8 @@ export interface LoadOptions {
 
 /** The native core's own limit. */
 const MAX_POSITIONS = 2 ** 20;
+/** The same as in native/core/ggml/device.cpp. */
+const MAX_DEFAULT_THREADS = 16;
 
 const LOAD_RULES: Rules<LoadOptions> = {
   device: rule<'auto' | 'cpu'>('a string', (value) => typeof value === 'string'),
@@ -113,6 +115,11 @@ export async function openEngine(
   return loadEngine(addon, parseLoad(source, options, importance));
 }
 
+/** The CPU threads of a model that is loaded without saying how many. The native core's own default knows nothing of `taskset`. */
+export function defaultThreads(): number {
+  return Math.min(availableParallelism(), MAX_DEFAULT_THREADS);
+}
+
 interface LoadRequest {
   native: NativeLoadOptions;
   options: LoadOptions;
@@ -138,7 +145,7 @@ function parseLoad(source: ModelSource, options: LoadOptions | undefined, import
   const native: NativeLoadOptions = {
     ...parseSource(source),
     device,
-    threads: checked.threads ?? 0,
+    threads: checked.threads ?? defaultThreads(),
     contextSize: checked.contextSize ?? 0,
     maxSequences: checked.maxSequences ?? 2,
     kvType: checked.kvType ?? 'auto',

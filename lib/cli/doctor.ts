@@ -36,7 +36,9 @@ function describeDiagnosis(diagnosis: Diagnosis): string {
   // Without an addon the reason is the same.
   if ('fault' in system && !('fault' in addon)) facts.push(['', failed(system.fault)]);
   if (!('fault' in system)) {
-    facts.push(['ggml', `${system.ggmlVersion}, ${system.defaultThreads} threads unless told otherwise`]);
+    const { ggmlVersion, defaultThreads: threads } = system;
+    const computing = `${threads} ${threads === 1 ? 'thread' : 'threads'} unless told otherwise`;
+    facts.push(['ggml', `${ggmlVersion}, ${computing}`]);
     for (const { name, features } of system.backends) {
       const present = Object.entries(features).map(([feature, value]) =>
         value === '1' ? feature : `${feature}=${value}`,

@@ -1,8 +1,10 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { root } from '../files.js';
-import { runCli, runScript } from './run.js';
+import { runCli, runProgram, runScript } from './run.js';
 
 // Programs are started one after another, which a busy machine may take its time over.
 vi.setConfig({ testTimeout: 300_000 });
@@ -43,11 +45,24 @@ describe('a sound installation', () => {
       sharp: { formats: expect.arrayContaining(['jpeg', 'png', 'webp', 'gif', 'tiff']) },
       usable: true,
     });
-    expect(report.system.defaultThreads).toBeGreaterThan(0);
+    expect(report.system.defaultThreads).toBe(Math.min(availableParallelism(), 16));
     expect(report.system.devices[0].totalBytes).toBeGreaterThan(2 ** 28);
     const backends = report.system.backends.map(({ name }: { name: string }) => name);
     expect(backends).toContain('CPU');
   });
+});
+
+const hasTaskset =
+  process.platform === 'linux' && spawnSync('taskset', ['-p', `${process.pid}`]).status === 0;
+
+test.skipIf(!hasTaskset)('a process that is held to one processor gets one thread', async () => {
+  const [, processor = ''] =
+    /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+  const doctor = [process.execPath, join(root, 'dist/cli/main.js'), 'doctor'];
+  const { code, stdout } = await runProgram('taskset', ['-c', processor, ...doctor]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^CPU .*, 1 processor$/m);
+  expect(stdout).toMatch(/^ggml .*, 1 thread unless told otherwise$/m);
 });
 
 describe('what is missing is named, with its remedy and exit code 1', () => {

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { loadAddon } from '../../lib/addon.js';
@@ -16,7 +17,7 @@ describe('loading', () => {
       {
         textPath: 'fake.gguf',
         device: 'auto',
-        threads: 0,
+        threads: Math.min(availableParallelism(), 16),
         contextSize: 0,
         maxSequences: 2,
         kvType: 'auto',
