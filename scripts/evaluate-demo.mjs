@@ -1,56 +1,113 @@
 // node scripts/evaluate-demo.mjs [FOLDER] [--model FILE] [--wrong] [--json]: how well a model answers about the scenes in a folder, the demo's
 // model about those of the tests unless told otherwise, as a table on stdout; --wrong lists the wrong answers. The exit code is 1 when a
-// bar is missed. The package must be built first.
+// bar is missed, 2 when that cannot be said. The package must be built first.
+import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+const USAGE = 'usage: node scripts/evaluate-demo.mjs [FOLDER] [--model FILE] [--wrong] [--json]\n';
+
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+if (!existsSync(join(root, 'dist', 'index.js'))) {
+  process.stderr.write('The package must be built first: npm run build\n');
+  process.exit(2);
+}
+const { describeFailure } = await import('../dist/cli/failure.js');
 const { readScenes } = await import('../dist/cli/scene.js');
 const { StageBar } = await import('../dist/cli/stage-bar.js');
 const { formatTable } = await import('../dist/cli/table.js');
 const { visible, visibleJson } = await import('../dist/cli/visible.js');
-const { loadModel } = await import('../dist/index.js');
+const { measureImage } = await import('../dist/image.js');
+const { loadModel, XgenmmError } = await import('../dist/index.js');
 const { askScenes, scoreAnswers } = await import('./demo-score.mjs');
 
 /**
+ * @typedef {import('../dist/cli/scene.js').Scene} Scene
  * @typedef {import('./demo-score.mjs').GivenAnswer} GivenAnswer
  * @typedef {import('./demo-score.mjs').Score} Score
  */
 
-const { values, positionals } = parseArgs({
-  options: { model: { type: 'string' }, wrong: { type: 'boolean' }, json: { type: 'boolean' } },
-  allowPositionals: true,
+process.stdout.on('error', (cause) => {
+  fail(new XgenmmError('ERR_XGENMM_WRITE_FAILED', `Could not write the scores: ${cause.message}`));
 });
-const [folder = join(root, 'test', 'fixtures', 'demo-scenes')] = positionals;
-if (positionals.length > 1) {
-  process.stderr.write('usage: node scripts/evaluate-demo.mjs [FOLDER] [--model FILE] [--wrong] [--json]\n');
+// Nobody hears what went wrong; the exit code tells all the same.
+process.stderr.on('error', () => {});
+
+const { values, positionals } = parseFlags();
+if (values.help) {
+  process.stdout.write(USAGE);
+} else {
+  try {
+    await evaluate(positionals[0] ?? join(root, 'test', 'fixtures', 'demo-scenes'));
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function parseFlags() {
+  try {
+    const flags = parseArgs({
+      options: {
+        model: { type: 'string', default: 'demo' },
+        wrong: { type: 'boolean' },
+        json: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+      allowPositionals: true,
+    });
+    if (flags.positionals.length <= 1) return flags;
+  } catch {
+    // What there is says enough about what there is not.
+  }
+  process.stderr.write(USAGE);
   process.exit(2);
 }
 
-const scenes = await readScenes(folder);
-const model = await loadModel(values.model ?? 'demo');
-const bar = new StageBar();
-/** @type {GivenAnswer[]} */
-let answers;
-try {
-  answers = await askScenes(model, scenes, (fraction) => bar.show('Asking', fraction));
-} finally {
-  bar.clear();
-  await model.dispose();
+/**
+ * Says on stderr what went wrong. Only once: what cannot be written fails again and again.
+ *
+ * @param {unknown} error
+ */
+function fail(error) {
+  if (process.exitCode !== 2) process.stderr.write(describeFailure(error));
+  process.exitCode = 2;
 }
-const scores = scoreAnswers(answers);
-const missed = scores.filter(({ ok }) => !ok).map(({ shows }) => shows);
-const wrong = answers.filter(({ right }) => !right);
-if (values.json) {
-  const listed = wrong.map((answer) => ({ ...answer, tokens: [...answer.tokens] }));
-  process.stdout.write(`${visibleJson({ scores, missed, wrong: listed })}\n`);
-} else {
-  print(...tableOf(scores));
-  if (values.wrong) print(...wrong.flatMap(describeWrong));
-  print('', missed.length === 0 ? 'Every bar is reached.' : `Missed: ${missed.join(', ')}`);
+
+/** @param {string} folder */
+async function evaluate(folder) {
+  const scenes = await readScenes(folder);
+  // What is missing is said before the first of hundreds of questions.
+  for (const picture of scenes.flatMap(({ pictures }) => pictures)) await measureImage(picture, {});
+  const answers = await ask(scenes);
+  const scores = scoreAnswers(answers);
+  const missed = scores.filter(({ ok }) => !ok).map(({ shows }) => shows);
+  const wrong = answers.filter(({ right }) => !right);
+  if (values.json) {
+    const listed = wrong.map((answer) => ({ ...answer, tokens: [...answer.tokens] }));
+    print(visibleJson({ scores, missed, wrong: listed }));
+  } else {
+    print(...tableOf(scores));
+    if (values.wrong) print(...wrong.flatMap(describeWrong));
+    print('', missed.length === 0 ? 'Every bar is reached.' : `Missed: ${missed.join(', ')}`);
+  }
+  if (missed.length > 0) process.exitCode ??= 1;
 }
-if (missed.length > 0) process.exitCode = 1;
+
+/**
+ * @param {readonly Scene[]} scenes
+ * @returns {Promise<GivenAnswer[]>}
+ */
+async function ask(scenes) {
+  const model = await loadModel(values.model);
+  const bar = new StageBar();
+  try {
+    return await askScenes(model, scenes, (fraction) => bar.show('Asking', fraction));
+  } finally {
+    bar.clear();
+    await model.dispose();
+  }
+}
 
 /** @param {Score[]} scores */
 function tableOf(scores) {
