@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 
 import numpy as np
 
@@ -58,9 +59,11 @@ def save(folder: str, name: str, image) -> str:
 
 
 def write_list(folder: str, entries: list):
+    """As biome formats it, which checks the list of the demo."""
+    text = json.dumps(entries, indent=2)
+    text = re.sub(r'(?<="pictures": )\[[^]]*]', lambda names: json.dumps(json.loads(names[0])), text)
     with open(os.path.join(folder, "scenes.json"), "w") as file:
-        json.dump(entries, file, indent=1)
-        file.write("\n")
+        file.write(text + "\n")
 
 
 def heldout(folder: str, count: int, seed: int):
