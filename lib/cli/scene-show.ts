@@ -50,7 +50,10 @@ export class SceneShow {
   async #showPicture(picture: string): Promise<void> {
     const { width, height } = await measureImage(picture, {}, this.#signal);
     process.stdout.write(`${visible(basename(picture))}, ${width} x ${height}\n`);
-    if (this.#protocol !== undefined) process.stdout.write(await drawThumbnail(picture, this.#protocol));
+    // What is wrong with a picture is said when it is asked about, with or without thumbnails.
+    if (this.#protocol !== undefined) {
+      process.stdout.write(await drawThumbnail(picture, this.#protocol).catch(() => ''));
+    }
     this.#signal.throwIfAborted();
   }
 
