@@ -3,6 +3,7 @@ import type { PartTypes } from '../convert/mixture.js';
 import type { TensorGroup } from '../convert/tensor-group.js';
 import type { WriteOptions } from '../convert/write-gguf.js';
 import { formatBytes } from '../quantity.js';
+import { takesBars } from './bar-terminal.js';
 import { PARTS } from './inspection-text.js';
 import { Interruption } from './interruption.js';
 import { formatTable } from './table.js';
@@ -81,7 +82,7 @@ class FileBar {
   }
 
   show(done: number, total: number): void {
-    if (!process.stderr.isTTY) return;
+    if (!takesBars()) return;
     if (!this.#bar.isActive) {
       this.#start = performance.now();
       this.#bar.start(total, done, { rate: formatBytes(0) });

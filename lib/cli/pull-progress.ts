@@ -1,6 +1,7 @@
 import { Presets, SingleBar } from 'cli-progress';
 import type { DownloadProgress } from '../pull/snapshot.js';
 import { formatBytes } from '../quantity.js';
+import { takesBars } from './bar-terminal.js';
 import { visible } from './visible.js';
 
 /** Seconds over which the rate is taken. */
@@ -25,7 +26,7 @@ export class PullProgress {
       this.#samples = [];
       this.note(`Downloading ${file}, ${formatBytes(fileBytes)}`);
     }
-    if (!process.stderr.isTTY) return;
+    if (!takesBars()) return;
     const rate = this.#rate(done);
     const total = bytes === fileBytes ? '' : `, all ${formatBytes(done)} of ${formatBytes(bytes)}`;
     const left = rate > 0 ? `, ${formatDuration((bytes - done) / rate)} left` : '';
@@ -33,7 +34,7 @@ export class PullProgress {
   }
 
   convert(done: number, total: number): void {
-    if (!process.stderr.isTTY) return;
+    if (!takesBars()) return;
     this.#show(done / total, `Converting, ${formatBytes(done)} of ${formatBytes(total)}`);
   }
 

@@ -1,4 +1,5 @@
 import { Presets, SingleBar } from 'cli-progress';
+import { takesBars } from './bar-terminal.js';
 
 /** A bar on stderr that shows how far each stage of the work is and goes away afterwards, if somebody is watching. */
 export class StageBar {
@@ -15,7 +16,7 @@ export class StageBar {
 
   /** `fraction`: 0 to 1. */
   show(stage: string, fraction: number): void {
-    if (!process.stderr.isTTY) return;
+    if (!takesBars()) return;
     if (this.#bar.isActive) this.#bar.update(fraction, { stage });
     else this.#bar.start(1, fraction, { stage });
   }

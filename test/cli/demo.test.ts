@@ -111,10 +111,11 @@ describe.skipIf(!hasPython)('at a terminal', () => {
     expect(stdout).not.toContain('typed\r');
   });
 
-  test('that is a dumb one, nothing is asked', async () => {
+  test('that is a dumb one, nothing is asked and no bar is drawn', async () => {
     const { code, stdout } = await runDemo('', '', 'dumb');
     expect(code).toBe(0);
-    expect(stdout).not.toContain('\x1b[c');
+    expect(stdout).toMatch(SCORE);
+    expect(stdout).not.toContain('\x1b');
   });
 
   test('Ctrl-C means the same while that is asked', async () => {
