@@ -1,4 +1,5 @@
 import { accessSync, constants } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { XgenmmError } from './errors.js';
 
@@ -7,9 +8,6 @@ const NAME = 'demo';
 /** Where the package keeps its model and the pictures that belong to it, from `lib/` as from `dist/`. */
 const MODELS = new URL('../models/', import.meta.url);
 
-/** The pictures that the demo shows, and `scenes.json`, which lists them. */
-export const DEMO_PICTURES = fileURLToPath(new URL('demo/', MODELS));
-
 /** Whether this names the model that comes with the package rather than a file; a file called so is `./demo`. */
 export function isDemoName(location: unknown): boolean {
   return location === NAME;
@@ -17,13 +15,24 @@ export function isDemoName(location: unknown): boolean {
 
 /** The file of the toy model that comes with the package. Throws ERR_XGENMM_FILE_NOT_FOUND where somebody removed it. */
 export function findDemoModel(models = MODELS): string {
-  const path = fileURLToPath(new URL('demo.gguf', models));
+  const remedy = 'it comes with the package, so install that again, or name a file called demo as ./demo';
+  return find(new URL('demo.gguf', models), 'the model that `demo` stands for', remedy);
+}
+
+/** The folder with the pictures that the demo shows, and with `scenes.json`, which lists them. Throws as {@link findDemoModel} does. */
+export function findDemoPictures(models = MODELS): string {
+  const remedy = 'it comes with the package, so install that again';
+  return dirname(find(new URL('demo/scenes.json', models), "the list of the demo's scenes", remedy));
+}
+
+function find(file: URL, what: string, remedy: string): string {
+  const path = fileURLToPath(file);
   try {
     accessSync(path, constants.R_OK);
   } catch (cause) {
     throw new XgenmmError(
       'ERR_XGENMM_FILE_NOT_FOUND',
-      `Expected the model that \`demo\` stands for at ${path}, received ${(cause as NodeJS.ErrnoException).code}: it comes with the package, so install that again, or name a file called demo as ./demo`,
+      `Expected ${what} at ${path}, received ${(cause as NodeJS.ErrnoException).code}: ${remedy}`,
       { cause },
     );
   }

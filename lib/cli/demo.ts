@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { loadAddon } from '../addon.js';
 import type { Answer } from '../answer.js';
-import { DEMO_PICTURES, findDemoModel } from '../demo-model.js';
+import { findDemoModel, findDemoPictures } from '../demo-model.js';
 import { translated } from '../engine.js';
 import { formatBytes } from '../quantity.js';
 import { Interruption } from './interruption.js';
@@ -42,7 +42,7 @@ Examples:
 
 async function demo(): Promise<void> {
   await Interruption.guard(async ({ signal }) => {
-    const scenes = await readScenes(DEMO_PICTURES);
+    const scenes = await readScenes(findDemoPictures());
     const protocol = await findProtocol();
     signal.throwIfAborted();
     const start = performance.now();

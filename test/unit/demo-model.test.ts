@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { findDemoModel } from '../../lib/demo-model.js';
+import { findDemoModel, findDemoPictures } from '../../lib/demo-model.js';
 import { createModel } from '../../lib/load.js';
 import { modelPath } from '../../lib/model-path.js';
 import { failure } from '../failure.js';
@@ -20,12 +20,18 @@ test.each(['./demo', 'demo.gguf', 'Demo', 'models/demo', 'demo/', ' demo'])('%s 
   expect(modelPath(location, 'the model')).toBe(location);
 });
 
-test('a package without it says so', () => {
+test('a package without it, or without what the demo shows, says so', () => {
   const elsewhere = pathToFileURL(join(root, 'no such folder', 'models/'));
   expect(() => findDemoModel(elsewhere)).toThrow(
     failure(
       'ERR_XGENMM_FILE_NOT_FOUND',
-      /^Expected .* at .*no such folder.*demo\.gguf, received ENOENT: .* \.\/demo$/,
+      /^Expected .* at .*no such folder.*demo\.gguf, received ENOENT: it comes with the package, so install that again, .* \.\/demo$/,
+    ),
+  );
+  expect(() => findDemoPictures(elsewhere)).toThrow(
+    failure(
+      'ERR_XGENMM_FILE_NOT_FOUND',
+      /^Expected .* at .*no such folder.*scenes\.json, received ENOENT: it comes with the package, so install that again$/,
     ),
   );
 });
