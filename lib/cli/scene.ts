@@ -34,7 +34,8 @@ export async function readScenes(folder: string): Promise<Scene[]> {
     );
   });
   const list = parseJson(text, file);
-  if (!Array.isArray(list) || list.length === 0) throw unfit(file, 'an array of scenes', 'something else');
+  if (!Array.isArray(list)) throw unfit(file, 'an array of scenes', 'something else');
+  if (list.length === 0) throw unfit(file, 'at least one scene', 'an empty array');
   return list.map((entry: unknown, index) => {
     const scene = parseScene(entry, folder);
     if (scene === undefined) {
@@ -72,7 +73,7 @@ function isFilled<T>(value: unknown, accepts: (item: unknown) => item is T): val
 }
 
 function isFileName(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && basename(value) === value;
+  return typeof value === 'string' && !['', '.', '..'].includes(value) && basename(value) === value;
 }
 
 function isTurn(value: unknown): value is Scene['turns'][number] {

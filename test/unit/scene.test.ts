@@ -37,6 +37,8 @@ test.each<[string, unknown]>([
   ['no scene', [SCENE, 'x']],
   ['no pictures', [{ ...SCENE, pictures: [] }]],
   ['a picture elsewhere', [{ ...SCENE, pictures: ['../a.png'] }]],
+  ['the folder for a picture', [{ ...SCENE, pictures: ['.'] }]],
+  ['what the folder is in for a picture', [{ ...SCENE, pictures: ['..'] }]],
   ['no turns', [{ ...SCENE, turns: [] }]],
   ['no answer', [{ ...SCENE, turns: [{ question: 'What?' }] }]],
   ['an unknown subject', [{ ...SCENE, shows: 'taste' }]],
@@ -44,6 +46,10 @@ test.each<[string, unknown]>([
   await expect(read(list)).rejects.toEqual(
     failure('ERR_XGENMM_INVALID_ARGUMENT', /^Expected .* in .*scenes\.json, received .*/),
   );
+});
+
+test('an empty list is told what it lacks', async () => {
+  await expect(read([])).rejects.toThrow(/^Expected at least one scene in .*, received an empty array$/);
 });
 
 test('a folder without a list is none', async () => {
