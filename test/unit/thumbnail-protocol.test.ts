@@ -23,6 +23,7 @@ describe('a terminal that names itself is not asked', () => {
     [{ TERM: 'xterm-ghostty', TERM_PROGRAM: 'ghostty' }, 'kitty'],
     [{ ...XTERM, TERM_PROGRAM: 'iTerm.app', LC_TERMINAL: 'iTerm2' }, 'iterm'],
     [{ ...XTERM, LC_TERMINAL: 'iTerm2' }, 'iterm'],
+    [{ ...XTERM, TERM_PROGRAM: '', LC_TERMINAL: 'iTerm2' }, 'iterm'],
     [{ ...XTERM, TERM_PROGRAM: 'WezTerm', CI: 'false', NO_COLOR: '' }, 'iterm'],
   ])('%j', async (env, protocol) => {
     expect(await detect(new FakeTerminal(), env)).toEqual({ protocol, typed: 0, asked: false });

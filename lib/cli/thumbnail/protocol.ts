@@ -42,7 +42,7 @@ function isUnwanted({ CI, NO_COLOR, TERM = '', TMUX, STY, ZELLIJ }: NodeJS.Proce
 /** What a terminal that names itself is known to take. Others inherit variables of the terminal that they were started from, so order counts. */
 function namedProtocol({ TERM, TERM_PROGRAM, LC_TERMINAL }: NodeJS.ProcessEnv): Protocol | undefined {
   if (TERM === 'xterm-kitty' || TERM === 'xterm-ghostty') return 'kitty';
-  const program = TERM_PROGRAM ?? LC_TERMINAL ?? '';
+  const program = [TERM_PROGRAM, LC_TERMINAL].find(isSet) ?? '';
   return ['iTerm.app', 'iTerm2', 'WezTerm'].includes(program) ? 'iterm' : undefined;
 }
 
