@@ -69,7 +69,7 @@ async function findProtocol(): Promise<Protocol | undefined> {
   const { protocol, typed } = await detectProtocol({ input, output, env, platform });
   if (typed > 0) {
     process.stderr.write(
-      `Note: ${typed} ${typed === 1 ? 'character' : 'characters'} typed while the terminal was asked whether it shows pictures went unread\n`,
+      `Note: ${typed} ${typed === 1 ? 'key' : 'keys'} pressed while the terminal was asked whether it shows pictures went unread\n`,
     );
   }
   return protocol;

@@ -103,11 +103,11 @@ describe.skipIf(!hasPython)('at a terminal', () => {
   });
 
   test('that does not, none are, and what was typed meanwhile is neither shown nor lost in silence', async () => {
-    const { code, stdout } = await runDemo('typed\\r', '\\x1b[?62;22c');
+    const { code, stdout } = await runDemo('typed\\x1b[A\\r', '\\x1b[?62;22c');
     expect(code).toBe(0);
     expect(stdout).toMatch(SCORE);
     expect(stdout).not.toMatch(SIXEL);
-    expect(stdout).toContain('Note: 6 characters typed');
+    expect(stdout).toContain('Note: 7 keys pressed');
     expect(stdout).not.toContain('typed\r');
   });
 

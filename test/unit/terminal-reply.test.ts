@@ -62,6 +62,19 @@ describe('what is typed meanwhile', () => {
   });
 
   test.each([
+    ['an arrow', '\x1b[A', 1],
+    ['arrows of an application', '\x1bOA\x1bOB', 2],
+    ['F5 with Shift', '\x1b[15;2~', 1],
+    ['Alt and a letter', '\x1bx', 1],
+    ['Escape', '\x1b', 1],
+    ['Escape twice', '\x1b\x1b', 2],
+    ['an emoji', '😀', 1],
+    ['words between arrows', '\x1b[Da é\x1b[C', 5],
+  ])('is counted by keys: %s', async (_, keys, typed) => {
+    expect(await ask(new FakeTerminal(keys, '\x1b[?6c'))).toMatchObject({ typed, attributes: [6] });
+  });
+
+  test.each([
     ['\x03', 'SIGINT'],
     ['\x1a', 'SIGTSTP'],
     ['\x1c', 'SIGQUIT'],

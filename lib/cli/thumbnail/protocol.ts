@@ -12,7 +12,7 @@ export interface Surroundings extends Terminal {
 /** How a terminal shows pictures, if it can. */
 export interface Detection {
   protocol?: Protocol;
-  /** Characters typed while it was asked, which are lost. */
+  /** Keys pressed while it was asked, which are lost. */
   typed: number;
 }
 

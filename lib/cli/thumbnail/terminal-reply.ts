@@ -10,7 +10,7 @@ export interface TerminalReply {
   attributes?: number[];
   /** Whether it shows pictures by Kitty's protocol; asked for only on request. */
   kitty: boolean;
-  /** Characters that somebody typed meanwhile. They are read, and nobody else will read them. */
+  /** Keys that somebody pressed meanwhile. They are read, and nobody else will read them. */
   typed: number;
 }
 
@@ -22,6 +22,10 @@ const KITTY = '\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\';
 const ATTRIBUTES_REPLY = /\x1b\[\?([\d;]*)c/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is how terminals speak
 const KITTY_REPLY = /\x1b_Gi=31;(.*?)\x1b\\/s;
+
+/** What a terminal sends for one key: an arrow or the like, a key with Alt, or a character. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is how terminals speak
+const KEY = /\x1b(?:\[[0-?]*[ -/]*[@-~]|O[ -~]|[^\x1b])|./gsu;
 
 /** What a terminal makes of these keys unless told to pass them on. */
 const SIGNALS = new Map<string, NodeJS.Signals>([
@@ -80,6 +84,6 @@ function parseReply(received: string): TerminalReply {
   return {
     ...(numbers === undefined ? {} : { attributes: numbers.split(';').map(Number) }),
     kitty: KITTY_REPLY.exec(received)?.[1] === 'OK',
-    typed: [...typed].filter((key) => !SIGNALS.has(key)).length,
+    typed: (typed.match(KEY) ?? []).filter((key) => !SIGNALS.has(key)).length,
   };
 }
