@@ -10,6 +10,7 @@ import { readScenes } from './scene.js';
 import { SceneShow, type ShownAnswer } from './scene-show.js';
 import { StageBar } from './stage-bar.js';
 import { formatTable } from './table.js';
+import { isForeground } from './thumbnail/foreground.js';
 import { detectProtocol, type Protocol } from './thumbnail/protocol.js';
 
 const REAL = 'Salesforce/xgen-mm-phi3-mini-instruct-interleave-r-v1.5';
@@ -66,7 +67,8 @@ async function demo(): Promise<void> {
 
 async function findProtocol(): Promise<Protocol | undefined> {
   const { stdin: input, stdout: output, env, platform } = process;
-  const { protocol, typed } = await detectProtocol({ input, output, env, platform });
+  const foreground = isForeground();
+  const { protocol, typed } = await detectProtocol({ input, output, env, platform, foreground });
   if (typed > 0) {
     process.stderr.write(
       `Note: ${typed} ${typed === 1 ? 'key' : 'keys'} pressed while the terminal was asked whether it shows pictures went unread\n`,

@@ -80,10 +80,15 @@ describe.skipIf(!hasPython)('at a terminal', () => {
     ),
   );
 
-  /** Runs the demo at a terminal where somebody types, and which replies when asked what it is. */
-  function runDemo(typed: string, reply: string, term = 'xterm-256color'): Promise<Run> {
+  /** Runs the demo, by way of what is in front of it, at a terminal where somebody types, and which replies when asked what it is. */
+  function runDemo(
+    typed: string,
+    reply: string,
+    term = 'xterm-256color',
+    front: string[] = [],
+  ): Promise<Run> {
     const terminal = join(root, 'test', 'cli', 'pseudo-terminal.py');
-    const command = [process.execPath, join(root, 'dist/cli/main.js'), 'demo'];
+    const command = [...front, process.execPath, join(root, 'dist/cli/main.js'), 'demo'];
     return runProgram('python3', [terminal, typed, reply, ...command], { env: { ...env, TERM: term } });
   }
 
@@ -116,6 +121,15 @@ describe.skipIf(!hasPython)('at a terminal', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(SCORE);
     expect(stdout).not.toContain('\x1b');
+  });
+
+  // A question would stop it, where a shell has jobs.
+  test.skipIf(process.platform !== 'linux')('that it is in the background of, nothing is asked', async () => {
+    const background = ['sh', '-mc', '"$@" & wait $!', 'sh'];
+    const { code, stdout } = await runDemo('', '\\x1b[?62;4c', 'xterm-256color', background);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(SCORE);
+    expect(stdout).not.toContain('\x1b[c');
   });
 
   test('Ctrl-C means the same while that is asked', async () => {

@@ -7,13 +7,13 @@ const PLAIN = '\x1b[?62;22c';
 const OK = '\x1b_Gi=31;OK\x1b\\';
 const XTERM = { TERM: 'xterm-256color' };
 
-async function detect(terminal: FakeTerminal, env: NodeJS.ProcessEnv, platform: NodeJS.Platform = 'linux') {
-  const { protocol, typed } = await detectProtocol({
-    input: terminal.input,
-    output: terminal.output,
-    env,
-    platform,
-  });
+async function detect(
+  terminal: FakeTerminal,
+  env: NodeJS.ProcessEnv,
+  { platform = 'linux' as NodeJS.Platform, foreground = true } = {},
+) {
+  const { input, output } = terminal;
+  const { protocol, typed } = await detectProtocol({ input, output, env, platform, foreground });
   return { protocol, typed, asked: terminal.written !== '' };
 }
 
@@ -73,6 +73,13 @@ describe('no pictures, and no question', () => {
   });
 
   test('on Windows', async () => {
-    expect(await detect(new FakeTerminal(SIXEL), {}, 'win32')).toMatchObject({ asked: false });
+    expect(await detect(new FakeTerminal(SIXEL), {}, { platform: 'win32' })).toMatchObject({ asked: false });
+  });
+
+  test('in the background', async () => {
+    const terminal = new FakeTerminal(SIXEL);
+    expect(await detect(terminal, XTERM, { foreground: false })).toMatchObject({ typed: 0, asked: false });
+    const named = { TERM: 'xterm-kitty' };
+    expect(await detect(terminal, named, { foreground: false })).toMatchObject({ protocol: 'kitty' });
   });
 });

@@ -7,6 +7,8 @@ export type Protocol = 'kitty' | 'iterm' | 'sixel';
 export interface Surroundings extends Terminal {
   env: NodeJS.ProcessEnv;
   platform: NodeJS.Platform;
+  /** Whether it may ask the terminal: see {@link isForeground}. */
+  foreground: boolean;
 }
 
 /** How a terminal shows pictures, if it can. */
@@ -22,12 +24,13 @@ const SIXEL = 4;
 const TIMEOUT = 1000;
 
 /** Finds out how pictures can be shown where a program runs: from the environment, or else by asking the terminal. */
-export async function detectProtocol({ env, platform, ...terminal }: Surroundings): Promise<Detection> {
+export async function detectProtocol(surroundings: Surroundings): Promise<Detection> {
+  const { env, platform, foreground, ...terminal } = surroundings;
   if (!terminal.output.isTTY || isUnwanted(env)) return NONE;
   const named = namedProtocol(env);
   if (named !== undefined) return { protocol: named, typed: 0 };
   // On Windows a reply does not come back as it was sent.
-  if (!terminal.input.isTTY || platform === 'win32') return NONE;
+  if (!terminal.input.isTTY || !foreground || platform === 'win32') return NONE;
   const { attributes, kitty, typed } = await askTerminal(terminal, isSet(env.KITTY_WINDOW_ID), TIMEOUT);
   if (kitty) return { protocol: 'kitty', typed };
   return attributes?.includes(SIXEL) ? { protocol: 'sixel', typed } : { typed };
