@@ -23,6 +23,7 @@ const PAGES = [
   'CONTRIBUTING.md',
   ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
 ];
+const CARDS = ['models/README.md', 'tools/demo-model/README.md'];
 const CHECKPOINT = 'xgen-mm-phi3-mini-instruct-interleave-r-v1.5';
 
 function read(page: string): string {
@@ -129,7 +130,7 @@ test("the README's commands run as written, from checkpoint to answer", async ()
   copyFileSync(modelFile('tiny-f32'), join(folder, 'model.gguf'));
 });
 
-test.each(PAGES)('the links of %s lead somewhere', (page) => {
+test.each([...PAGES, ...CARDS])('the links of %s lead somewhere', (page) => {
   const links = [...read(page).matchAll(/\]\(([^)#]+)\)/g)].map(([, target]) => target as string);
   const missing = links.filter(
     (link) => !/^https?:/.test(link) && !existsSync(join(root, dirname(page), link)),
