@@ -14,7 +14,7 @@ namespace xgenmm {
 // activations (they run one after another). Owned and used by one thread.
 class Device {
  public:
-  // threads: 0 for one per core that the process may use, at most 16. importance: whether to sum up
+  // threads: 0 for one per core of the machine, at most 16. importance: whether to sum up
   // what meets the weights.
   explicit Device(int threads, bool importance = false);
 
