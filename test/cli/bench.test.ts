@@ -103,7 +103,7 @@ describe('arguments', () => {
   test('a model that is not there is told in one line', async () => {
     const { code, stderr } = await bench('--model', join(folder, 'none.gguf'), '--only', 'decode');
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^bench: Expected .*none\.gguf.*\n$/);
+    expect(stderr).toMatch(/^bench: expected .*none\.gguf.*\n$/);
   });
 
   test.skipIf(process.platform === 'win32')('llama.cpp must get the same work', async () => {
@@ -131,6 +131,7 @@ test('JSON has every quantity of every section but the machine’s peaks', async
     'load: pages of mapped files, most, GB',
     'vision: tile in the tower, ms',
     'vision: tile in the resampler, ms',
+    'vision: tile in both, ms',
     'first-token: first token after a photograph, ms',
     'first-token: of it: decode and preprocess, ms',
     'first-token: of it: vision, ms',
