@@ -187,10 +187,15 @@ describe.skipIf(process.platform === 'win32')('Ctrl-C', () => {
   test('between answers drops the pictures, and twice in a row leaves with 130', async () => {
     const [expected] = await answersOf(['hello'], { maxTokens: 8 });
     const session = new CliSession(['chat', TINY, '-n', '8', ...ONE_THREAD]);
-    /** A line that changes nothing, to see that everything before it was heard. */
+    /**
+     * Lines that change nothing, to see that everything before them was heard. Two, since of what comes at once a program is told
+     * the lines before the signals.
+     */
     const settle = async (mark: string) => {
-      session.say(mark);
-      await session.until(({ stderr }) => stderr.includes(mark));
+      for (const line of [`${mark}-one`, `${mark}-two`]) {
+        session.say(line);
+        await session.until(({ stderr }) => stderr.includes(line));
+      }
     };
     session.say(`/image ${picture()}`);
     await settle('/first');
