@@ -10,6 +10,7 @@
 #include "fixture.h"
 #include "gguf.h"
 #include "harness.h"
+#include "kernels/packed_product.h"
 #include "without.h"
 
 namespace xgenmm::test {
@@ -160,6 +161,19 @@ TEST(accuracy_of_quantised_models) {
       CHECK(to_ggml <= 0.005 || to_exact < ggml_to_exact);
     }
   }
+}
+
+TEST(weights_stay_in_the_file_where_memory_is_short) {
+  if (!has_packed_product(GGML_TYPE_Q8_0)) return;
+  const auto file = std::make_shared<const GgufFile>(model_path("wide-q8_0.gguf"));
+  Weights weights(file, vision_tensors(*read_vision_config(*file)));
+  const auto ignore = [](double) {};
+  weights.pack(1, 1000, nullptr, ignore);
+  for (const char* name : {"v.blk.0.attn_q.weight", "v.blk.0.ffn_down.weight"})
+    CHECK(weights.get(name)->extra == nullptr);
+  weights.pack(1, std::numeric_limits<size_t>::max(), nullptr, ignore);
+  for (const char* name : {"v.blk.0.attn_q.weight", "v.blk.0.ffn_down.weight"})
+    CHECK(weights.get(name)->extra != nullptr);
 }
 
 }  // namespace xgenmm::test

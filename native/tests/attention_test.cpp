@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -174,6 +175,27 @@ TEST(attention_of_a_query_does_not_depend_on_the_others) {
     const std::vector<float> alone = one.compute();
     for (size_t j = 0; j < alone.size(); ++j)
       CHECK_EQ(alone[j], together[static_cast<size_t>(i) * alone.size() + j]);
+  }
+}
+
+// A slot's ring may have rows from a request that failed.
+TEST(attention_does_not_see_what_is_hidden_and_no_number) {
+  if (!has_attention()) return;
+  for (const float odd : {std::numeric_limits<float>::infinity(), NAN}) {
+    Problem problem(48, 9, 40, 2, 1, 1, GGML_TYPE_F32);
+    problem.see_window(20);
+    const std::vector<float> expected = problem.compute();
+    // The last query is the only one to see the last key, and none sees the first ones.
+    for (const int64_t row : {int64_t{0}, int64_t{3}, problem.keys - 1}) {
+      for (std::vector<uint8_t>* side : {&problem.k, &problem.v}) {
+        float* values = reinterpret_cast<float*>(side->data()) + row * problem.head_size;
+        std::fill_n(values, problem.head_size, odd);
+      }
+    }
+    const std::vector<float> out = problem.compute();
+    const size_t of_query = static_cast<size_t>(problem.heads * problem.head_size);
+    for (size_t i = 0; i < 8 * of_query; ++i) CHECK_EQ(out[i], expected[i]);
+    for (size_t i = 8 * of_query; i < out.size(); ++i) CHECK(!std::isfinite(out[i]));
   }
 }
 

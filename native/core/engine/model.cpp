@@ -71,6 +71,8 @@ Model::Model(const LoadOptions& options, const std::function<void(double)>& prog
     return [&progress, from, to](double fraction) { progress(from + fraction * (to - from)); };
   };
   text_ = std::make_unique<Phi3>(config, text_file, device_);
+  context_size_ = choose_context(options, config);
+  kv_type_ = choose_kv_type(options.kv_type, text_->is_f32());
   text_->pack(part(0.1, 0.6));
   if (vision) {
     vision_ = std::make_unique<ImageEncoder>(*vision, vision_file, device_);
@@ -78,8 +80,6 @@ Model::Model(const LoadOptions& options, const std::function<void(double)>& prog
     vision_->reserve();
   }
   progress(0.7);
-  context_size_ = choose_context(options, config);
-  kv_type_ = choose_kv_type(options.kv_type, text_->is_f32());
   kv_cache_ = std::make_unique<KvCache>(config, kv_type_, context_size_, Phi3::kMaxChunk,
                                         options.max_sequences, device_, part(0.7, 1.0));
   text_->reserve(*kv_cache_);

@@ -80,6 +80,13 @@ std::string Device::name() const {
   return ggml_backend_name(backend_.get());
 }
 
+size_t Device::free_memory() const {
+  size_t free = 0;
+  size_t total = 0;
+  ggml_backend_dev_memory(ggml_backend_get_device(backend_.get()), &free, &total);
+  return free;
+}
+
 void Device::reserve(Graph& graph) {
   if (!ggml_gallocr_reserve(allocator_.get(), graph.cgraph())) {
     throw Error(ErrorCode::kOutOfMemory, "the activations of the model do not fit into memory");
@@ -114,9 +121,7 @@ BufferHandle Device::allocate(ggml_context* context, const std::string& what,
   // cleared.
   const size_t needed = ggml_backend_alloc_ctx_tensors_from_buft_size(
       context, ggml_backend_get_default_buffer_type(backend_.get()));
-  size_t free = 0;
-  size_t total = 0;
-  ggml_backend_dev_memory(ggml_backend_get_device(backend_.get()), &free, &total);
+  const size_t free = free_memory();
   if (needed > free) {
     throw Error(ErrorCode::kOutOfMemory, what + " takes " + std::to_string(needed >> 20) +
                                              " MiB, but the device has " +

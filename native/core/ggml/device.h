@@ -21,6 +21,8 @@ class Device {
   ggml_backend_t backend() const { return backend_.get(); }
   std::string name() const;
   int threads() const { return threads_; }
+  // What the system says that it has for us, in bytes.
+  size_t free_memory() const;
   // For the graphs that run here; nullptr unless asked for.
   ImportanceSums* importance() { return importance_.get(); }
   const ImportanceSums* importance() const { return importance_.get(); }

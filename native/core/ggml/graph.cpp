@@ -1,5 +1,6 @@
 #include "ggml/graph.h"
 
+#include <algorithm>
 #include <cmath>
 #include <new>
 
@@ -82,10 +83,13 @@ Attention attention_of(const ggml_tensor* out) {
 
 void attend_heads(ggml_tensor* out, int thread, int threads, void*) {
   const Attention attention = attention_of(out);
-  float* scratch = static_cast<float*>(out->src[3]->data) +
-                   static_cast<size_t>(thread) * attention.scratch_size();
-  attend(attention, attention.units() * thread / threads,
-         attention.units() * (thread + 1) / threads, scratch);
+  const int64_t units = attention.units();
+  const int64_t first = units * thread / threads;
+  // Where there are fewer units than threads each has its own part of the scratch.
+  const int64_t part = units < threads ? first : thread;
+  attend(attention, first, units * (thread + 1) / threads,
+         static_cast<float*>(out->src[3]->data) +
+             static_cast<size_t>(part) * attention.scratch_size());
 }
 
 }  // namespace
@@ -247,7 +251,9 @@ ggml_tensor* Graph::attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, gg
     ggml_tensor* inputs[] = {q, k, v, nullptr, mask};
     ggml_tensor* out = ggml_custom_4d(context(), GGML_TYPE_F32, q->ne[0], q->ne[2], q->ne[1],
                                       q->ne[3], inputs, 3, attend_heads, GGML_N_TASKS_MAX, nullptr);
-    out->src[3] = scratch(attention_of(out).scratch_size() * static_cast<size_t>(threads_));
+    const Attention attention = attention_of(out);
+    out->src[3] = scratch(attention.scratch_size() *
+                          static_cast<size_t>(std::min<int64_t>(threads_, attention.units())));
     out->src[4] = mask;
     return out;
   }

@@ -1,7 +1,6 @@
 #include "ggml/weights.h"
 
 #include <new>
-#include <system_error>
 #include <thread>
 
 #include "base/error.h"
@@ -20,8 +19,8 @@ void pack_in_threads(PackedWeights& packed, const void* rows, int threads) {
   int started = 1;
   try {
     for (; started < threads; ++started) others.emplace_back(pack, started);
-  } catch (const std::system_error&) {
-    // The system allows no more threads.
+  } catch (...) {
+    // The system allows no more threads, or has no memory for one.
     for (int i = started; i < threads; ++i) pack(i);
   }
   pack(0);
@@ -71,24 +70,32 @@ bool Weights::is_stopgap(const std::string& name, const ggml_tensor& tensor) con
   return ggml_is_quantized(neighbor->type) && has_packed_product(GGML_TYPE_Q8_0);
 }
 
-void Weights::pack(int threads, const ggml_tensor* skip,
+void Weights::pack(int threads, size_t memory, const ggml_tensor* skip,
                    const std::function<void(double)>& progress) {
-  size_t done = 0;
+  std::vector<std::string> names;
+  size_t bytes = 0;
   for (const auto& [name, tensor] : tensors_) {
-    progress(static_cast<double>(done++) / static_cast<double>(tensors_.size()));
     if (tensor == skip || ggml_n_dims(tensor) != 2 ||
         !(has_packed_product(tensor->type) || is_stopgap(name, *tensor))) {
       continue;
     }
+    names.push_back(name);
+    bytes += ggml_nbytes(tensor);
+  }
+  // Systems that promise more memory than they have would end the process.
+  if (bytes > memory) return;
+  for (size_t i = 0; i < names.size(); ++i) {
+    progress(static_cast<double>(i) / static_cast<double>(names.size()));
+    ggml_tensor* tensor = get(names[i]);
     try {
       packed_.push_back(
           std::make_unique<PackedWeights>(tensor->type, tensor->ne[0], tensor->ne[1]));
     } catch (const std::bad_alloc&) {
-      throw Error(ErrorCode::kOutOfMemory, "tensor \"" + name + "\" does not fit into memory");
+      throw Error(ErrorCode::kOutOfMemory, "tensor \"" + names[i] + "\" does not fit into memory");
     }
     pack_in_threads(*packed_.back(), tensor->data, threads);
     tensor->extra = packed_.back().get();
-    file_->release(*file_->find_tensor(name));
+    file_->release(*file_->find_tensor(names[i]));
   }
 }
 

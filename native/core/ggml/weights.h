@@ -25,9 +25,12 @@ class Weights {
   ggml_tensor* get(const std::string& name) const;
 
   // Repacks what our own kernels multiply faster than ggml's, from here on Graph::linear() uses
-  // that and the file's pages are released. skip: a matrix that is not multiplied with, or nullptr.
-  // progress: called with 0 .. 1; may throw to give up. Throws kOutOfMemory.
-  void pack(int threads, const ggml_tensor* skip, const std::function<void(double)>& progress);
+  // that and the file's pages are released. memory: what may be used; if that is too little
+  // everything stays in the file. skip: a matrix that is not multiplied with, or nullptr. progress:
+  // called with 0
+  // .. 1; may throw to give up. Throws kOutOfMemory.
+  void pack(int threads, size_t memory, const ggml_tensor* skip,
+            const std::function<void(double)>& progress);
 
  private:
   // Whether it is in f16 only because its rows are no whole blocks, while its layer is quantised

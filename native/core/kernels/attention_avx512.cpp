@@ -13,6 +13,9 @@ namespace xgenmm {
 namespace {
 
 constexpr int kLanes = 16;
+// What Head::flags() says of a block.
+constexpr uint8_t kMissing = 0, kLoaded = 1, kOdd = 2;
+
 // Queries that meet the same keys while these are in registers.
 constexpr int kGroup = 8;
 
@@ -88,7 +91,9 @@ class Head {
   // Room for a flag per block, twice.
   uint8_t* flags() const { return reinterpret_cast<uint8_t*>(scores_ + kGroup * blocks_ * kLanes); }
 
+  // Marks the block in flags(): kOdd if one of its values is no finite number.
   void load(int64_t block, int64_t kv_head, int64_t batch) {
+    __mmask16 odd = 0;
     const int64_t first = block * kLanes;
     const int64_t count = std::min<int64_t>(kLanes, a_.key_count - first);
     for (int64_t d = 0; d < padded_size_; d += kLanes) {
@@ -96,14 +101,17 @@ class Head {
       for (int i = 0; i < kLanes; ++i) {
         const int64_t key = first + std::min<int64_t>(i, count - 1);
         rows[i] = load_values(a_.keys.type, a_.keys.row(key, kv_head, batch), d, a_.head_size);
-        _mm512_storeu_ps(
-            values_ + (first + i) * padded_size_ + d,
-            load_values(a_.values.type, a_.values.row(key, kv_head, batch), d, a_.head_size));
+        const __m512 values =
+            load_values(a_.values.type, a_.values.row(key, kv_head, batch), d, a_.head_size);
+        _mm512_storeu_ps(values_ + (first + i) * padded_size_ + d, values);
+        const __m512 zero = _mm512_setzero_ps();
+        odd |= _mm512_cmp_ps_mask(_mm512_mul_ps(values, zero), zero, _CMP_NEQ_UQ);
       }
       transpose(rows);
       for (int i = 0; i < kLanes; ++i)
         _mm512_storeu_ps(keys_ + (block * padded_size_ + d + i) * kLanes, rows[i]);
     }
+    flags()[block] = odd != 0 ? kOdd : kLoaded;
   }
 
   // Marks the blocks of which one of the queries sees something.
@@ -205,6 +213,7 @@ class Head {
     for (int64_t block = 0; block < blocks_; ++block) {
       if (!seen[block]) continue;
       const int64_t last = std::min((block + 1) * kLanes, a_.key_count);
+      const bool odd = flags()[block] == kOdd;
       for (int64_t key = block * kLanes; key < last; ++key) {
         __m512 values[V];
         XGENMM_UNROLL
@@ -212,6 +221,8 @@ class Head {
           values[v] = _mm512_loadu_ps(values_ + key * padded_size_ + d + v * kLanes);
         XGENMM_UNROLL
         for (int g = 0; g < G; ++g) {
+          // Zero times what is not finite is not a number.
+          if (odd && is_hidden(first + g, key, batch)) continue;
           const __m512 weight = _mm512_set1_ps(scores_[g * score_stride + key]);
           XGENMM_UNROLL
           for (int v = 0; v < V; ++v) sums[g][v] = _mm512_fmadd_ps(values[v], weight, sums[g][v]);
@@ -227,6 +238,11 @@ class Head {
                               _mm512_mul_ps(sums[g][v], _mm512_set1_ps(inverse[g])));
       }
     }
+  }
+
+  bool is_hidden(int64_t query, int64_t key, int64_t batch) const {
+    constexpr ggml_fp16_t kMinusInfinity = 0xFC00;
+    return a_.mask != nullptr && mask_row(query, batch)[key] == kMinusInfinity;
   }
 
   const ggml_fp16_t* mask_row(int64_t query, int64_t batch) const {
@@ -249,16 +265,13 @@ void attend_avx512(const Attention& a, int64_t first, int64_t last, float* scrat
   for (int64_t unit = first; unit < last; ++unit) {
     const int64_t kv_head = unit % a.kv_heads;
     const int64_t batch = unit / a.kv_heads;
-    std::fill_n(loaded, head.blocks(), uint8_t{0});
+    std::fill_n(loaded, head.blocks(), kMissing);
     for (int64_t query = 0; query < a.query_count;) {
       const int64_t left = a.query_count - query;
       const int64_t count = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
       head.mark_seen(query, count, batch, seen);
       for (int64_t block = 0; block < head.blocks(); ++block) {
-        if (seen[block] && !loaded[block]) {
-          head.load(block, kv_head, batch);
-          loaded[block] = 1;
-        }
+        if (seen[block] && loaded[block] == kMissing) head.load(block, kv_head, batch);
       }
       for (int64_t h = kv_head * sharing; h < (kv_head + 1) * sharing; ++h) {
         if (count == 8) {

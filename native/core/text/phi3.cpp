@@ -51,7 +51,8 @@ Phi3::Phi3(const TextConfig& config, std::shared_ptr<const GgufFile> file, Devic
 }
 
 void Phi3::pack(const std::function<void(double)>& progress) {
-  weights_.pack(device_.threads(), output_ == embedding_ ? nullptr : embedding_, progress);
+  weights_.pack(device_.threads(), device_.free_memory(),
+                output_ == embedding_ ? nullptr : embedding_, progress);
 }
 
 void Phi3::reserve(const KvCache& cache) const {

@@ -39,7 +39,7 @@ ImageEncoder::ImageEncoder(const VisionConfig& config, std::shared_ptr<const Ggu
 }
 
 void ImageEncoder::pack(const std::function<void(double)>& progress) {
-  weights_.pack(device_.threads(), nullptr, progress);
+  weights_.pack(device_.threads(), device_.free_memory(), nullptr, progress);
 }
 
 void ImageEncoder::reserve() const {
