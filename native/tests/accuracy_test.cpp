@@ -168,10 +168,11 @@ TEST(weights_stay_in_the_file_where_memory_is_short) {
   const auto file = std::make_shared<const GgufFile>(model_path("wide-q8_0.gguf"));
   Weights weights(file, vision_tensors(*read_vision_config(*file)));
   const auto ignore = [](double) {};
-  weights.pack(1, 1000, nullptr, ignore);
+  ThreadPool pool(1);
+  weights.pack(pool, 1000, nullptr, ignore);
   for (const char* name : {"v.blk.0.attn_q.weight", "v.blk.0.ffn_down.weight"})
     CHECK(weights.get(name)->extra == nullptr);
-  weights.pack(1, std::numeric_limits<size_t>::max(), nullptr, ignore);
+  weights.pack(pool, std::numeric_limits<size_t>::max(), nullptr, ignore);
   for (const char* name : {"v.blk.0.attn_q.weight", "v.blk.0.ffn_down.weight"})
     CHECK(weights.get(name)->extra != nullptr);
 }

@@ -1,10 +1,7 @@
 #include "ggml/device.h"
 
 #include <algorithm>
-#include <future>
-#include <system_error>
 #include <thread>
-#include <vector>
 
 #include "base/error.h"
 
@@ -13,10 +10,6 @@ namespace xgenmm {
 namespace {
 
 constexpr int kMaxDefaultThreads = 16;
-
-// ggml's threads meet after every node and spin until the last has come, which takes milliseconds
-// when the system has given its core to something else: too long to wait for nodes of microseconds.
-constexpr double kWorthThreads = 500e3;
 
 // ggml speaks on stderr of its own accord; what matters reaches the user as an Error.
 void silence_ggml() {
@@ -27,27 +20,6 @@ void silence_ggml() {
   static_cast<void>(once);
 }
 
-// ggml ends the process when it cannot start a thread, for example at the limit of a container.
-void check_threads(int count) {
-  std::promise<void> all_started;
-  const std::shared_future<void> release = all_started.get_future().share();
-  std::vector<std::thread> threads;
-  threads.reserve(static_cast<size_t>(count));
-  bool started = true;
-  try {
-    for (int i = 0; i < count; ++i) threads.emplace_back([release] { release.wait(); });
-  } catch (const std::system_error&) {
-    started = false;
-  }
-  all_started.set_value();
-  for (std::thread& thread : threads) thread.join();
-  if (!started) {
-    throw Error(ErrorCode::kDeviceUnavailable,
-                "expected to start " + std::to_string(count) +
-                    " threads, but the system allows fewer: use fewer `threads`");
-  }
-}
-
 int default_threads() {
   return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxDefaultThreads);
 }
@@ -55,17 +27,18 @@ int default_threads() {
 }  // namespace
 
 Device::Device(int threads, bool importance)
-    : threads_(threads > 0 ? threads : default_threads()),
+    : pool_(threads > 0 ? threads : default_threads()),
       importance_(importance ? std::make_unique<ImportanceSums>() : nullptr) {
   silence_ggml();
   backend_.reset(ggml_backend_cpu_init());
-  check_threads(threads_ - 1);
-  ggml_threadpool_params params = ggml_threadpool_params_default(threads_);
-  params.poll = 0;  // between graphs the threads sleep
-  pool_.reset(ggml_threadpool_new(&params));
-  if (!backend_ || !pool_)
+  // What takes time are operations of our own. ggml's threads would meet after every other one as
+  // well, and spin until the last has come.
+  ggml_threadpool_params params = ggml_threadpool_params_default(1);
+  own_thread_.reset(ggml_threadpool_new(&params));
+  if (!backend_ || !own_thread_)
     throw Error(ErrorCode::kDeviceUnavailable, "the CPU backend could not be started");
-  ggml_backend_cpu_set_threadpool(backend_.get(), pool_.get());
+  ggml_backend_cpu_set_threadpool(backend_.get(), own_thread_.get());
+  ggml_backend_cpu_set_n_threads(backend_.get(), 1);
   ggml_backend_cpu_set_abort_callback(
       backend_.get(),
       [](void* self) {
@@ -101,11 +74,10 @@ bool Device::compute(Graph& graph) {
     throw Error(ErrorCode::kOutOfMemory, "the activations of the model do not fit into memory");
   }
   graph.fill_inputs();
-  // The reference attention visits keys one by one, whatever the number of queries and threads:
+  // ggml's reference attention visits keys one by one, whatever the number of queries and threads:
   // neither batching nor chunking changes a result.
   ggml_backend_cpu_set_use_ref(backend_.get(), graph.invariant());
-  const bool threaded = graph.work_per_node() >= kWorthThreads;
-  ggml_backend_cpu_set_n_threads(backend_.get(), threaded ? threads_ : 1);
+  const ThreadPool::Session session(pool_);
   const ggml_status status = ggml_backend_graph_compute(backend_.get(), graph.cgraph());
   if (status == GGML_STATUS_ABORTED) return false;
   if (status != GGML_STATUS_SUCCESS) {

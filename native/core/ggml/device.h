@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "ggml/graph.h"
 #include "ggml/handles.h"
 
@@ -20,15 +21,16 @@ class Device {
 
   ggml_backend_t backend() const { return backend_.get(); }
   std::string name() const;
-  int threads() const { return threads_; }
+  // What our own operations compute with.
+  ThreadPool& pool() { return pool_; }
+  int threads() const { return pool_.threads(); }
   // What the system says that it has for us, in bytes.
   size_t free_memory() const;
   // For the graphs that run here; nullptr unless asked for.
   ImportanceSums* importance() { return importance_.get(); }
   const ImportanceSums* importance() const { return importance_.get(); }
 
-  // Called between a graph's nodes from one of its threads; a graph stops early when it returns
-  // true.
+  // Called between a graph's nodes; a graph stops early when it returns true.
   void set_abort(std::function<bool()> abort) { abort_ = std::move(abort); }
 
   // Grows the activation buffer so that the graph fits. Called at load with the largest graphs, so
@@ -48,10 +50,10 @@ class Device {
                         const std::function<void(double)>& progress = {});
 
  private:
-  int threads_;
+  ThreadPool pool_;
   std::unique_ptr<ImportanceSums> importance_;
   std::function<bool()> abort_;
-  ThreadpoolHandle pool_;
+  ThreadpoolHandle own_thread_;
   BackendHandle backend_;
   AllocatorHandle allocator_;
 };

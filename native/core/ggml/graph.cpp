@@ -14,42 +14,23 @@ namespace xgenmm {
 
 namespace {
 
+// Values of a row-wise operation that one thread takes at the least: sharing costs microseconds.
+constexpr int64_t kLeastValues = 16384;
+// The same in multiplications.
+constexpr int64_t kLeastWork = 65536;
+
 const float* floats(const ggml_tensor* tensor) {
   return tensor == nullptr ? nullptr : static_cast<const float*>(tensor->data);
 }
 
-void gelu_rows(ggml_tensor* out, const ggml_tensor*, int thread, int threads, void*) {
-  const int64_t rows = ggml_nrows(out);
-  const int64_t first = rows * thread / threads;
-  const int64_t last = rows * (thread + 1) / threads;
-  float* data = static_cast<float*>(out->data) + first * out->ne[0];
-  gelu_tanh(data, static_cast<size_t>((last - first) * out->ne[0]));
-}
-
-void pack_column_panels(ggml_tensor* panels, int thread, int threads, void* shape) {
-  const ggml_tensor* x = panels->src[0];
-  const int64_t columns = ggml_nrows(x);
-  const auto border = [&](int64_t index) {
-    const int64_t column = columns * index / threads / kPanelColumns * kPanelColumns;
-    return index == threads ? columns : column;
-  };
-  pack_columns(*static_cast<const PanelShape*>(shape), floats(x), x->ne[0], columns, border(thread),
-               border(thread + 1), static_cast<uint8_t*>(panels->data));
+// How many things of such a size are worth a thread's while.
+int64_t grain(int64_t least, int64_t size) {
+  return std::max<int64_t>(1, least / size);
 }
 
 // Whether weights and rows lie as normalize() wants them.
 bool fuses_norm(const ggml_tensor* x, const ggml_tensor* weight) {
   return has_normalize() && ggml_is_contiguous(x) && weight->type == GGML_TYPE_F32;
-}
-
-// out's sources: x, weight, bias if any.
-void normalize_rows(ggml_tensor* out, int thread, int threads, void* epsilon) {
-  const Norm norm{out->ne[0], floats(out->src[1]), floats(out->src[2]),
-                  *static_cast<const float*>(epsilon)};
-  const int64_t first = ggml_nrows(out) * thread / threads;
-  const int64_t last = ggml_nrows(out) * (thread + 1) / threads;
-  normalize(norm, floats(out->src[0]) + first * norm.width, last - first,
-            static_cast<float*>(out->data) + first * norm.width);
 }
 
 // dst: [head size, heads, queries, n]; src: q, k, v as for Graph::attention(), scratch, mask if
@@ -81,31 +62,10 @@ Attention attention_of(const ggml_tensor* out) {
   return attention;
 }
 
-void attend_heads(ggml_tensor* out, int thread, int threads, void*) {
-  const Attention attention = attention_of(out);
-  const int64_t units = attention.units();
-  const int64_t first = units * thread / threads;
-  // Where there are fewer units than threads each has its own part of the scratch.
-  const int64_t part = units < threads ? first : thread;
-  attend(attention, first, units * (thread + 1) / threads,
-         static_cast<float*>(out->src[3]->data) +
-             static_cast<size_t>(part) * attention.scratch_size());
-}
-
 }  // namespace
 
-// out's sources: the panels, bias and residual if any.
-void Graph::multiply_panels(ggml_tensor* out, int thread, int threads, void* product) {
-  const auto& [weights, curve] = *static_cast<const PackedProduct*>(product);
-  const Epilogue epilogue{curve, floats(out->src[1]), floats(out->src[2])};
-  const int64_t tiles = (out->ne[0] + kTileRows - 1) / kTileRows;
-  xgenmm::packed_product(*weights, static_cast<const uint8_t*>(out->src[0]->data), ggml_nrows(out),
-                         epilogue, tiles * thread / threads, tiles * (thread + 1) / threads,
-                         static_cast<float*>(out->data));
-}
-
-Graph::Graph(size_t nodes, int threads, ImportanceSums* importance, bool invariant)
-    : threads_(threads), importance_(importance), invariant_(invariant) {
+Graph::Graph(size_t nodes, ThreadPool& pool, ImportanceSums* importance, bool invariant)
+    : pool_(pool), importance_(importance), invariant_(invariant) {
   const ggml_init_params params{
       ggml_tensor_overhead() * nodes + ggml_graph_overhead_custom(nodes, false), nullptr, true};
   context_.reset(ggml_init(params));
@@ -113,16 +73,15 @@ Graph::Graph(size_t nodes, int threads, ImportanceSums* importance, bool invaria
   cgraph_ = ggml_new_graph_custom(context_.get(), nodes, false);
 }
 
-double Graph::work_per_node() const {
-  const int nodes = ggml_graph_n_nodes(cgraph_);
-  double work = 0;
-  for (int i = 0; i < nodes; ++i) {
-    const ggml_tensor* node = ggml_graph_node(cgraph_, i);
-    if (node->op == GGML_OP_MUL_MAT) {
-      work += static_cast<double>(ggml_nelements(node)) * static_cast<double>(node->src[0]->ne[0]);
-    }
-  }
-  return (work + packed_work_) / nodes;
+ggml_tensor* Graph::node(ggml_type type, const int64_t (&shape)[4],
+                         std::initializer_list<ggml_tensor*> sources, Work work) {
+  std::vector<ggml_tensor*> inputs(sources);
+  works_.push_back(std::move(work));
+  return ggml_custom_4d(
+      context(), type, shape[0], shape[1], shape[2], shape[3], inputs.data(),
+      static_cast<int>(inputs.size()),
+      [](ggml_tensor* out, int, int, void* data) { (*static_cast<const Work*>(data))(out); }, 1,
+      &works_.back());
 }
 
 ggml_tensor* Graph::input(ggml_type type, std::initializer_list<int64_t> shape, const void* data) {
@@ -165,37 +124,21 @@ std::vector<float> Graph::read(const ggml_tensor* tensor) {
 
 ggml_tensor* Graph::linear(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias,
                            ggml_tensor* mask) {
-  x = observed(x, weight, mask);
-  if (const auto* packed = static_cast<const PackedWeights*>(weight->extra))
-    return packed_product(x, *packed, Epilogue::Curve::kNone, bias, nullptr);
-  ggml_tensor* y = ggml_mul_mat(context(), weight, x);
-  return bias == nullptr ? y : ggml_add_inplace(context(), y, bias);
+  return product(observed(x, weight, mask), weight, Epilogue::Curve::kNone, bias, nullptr);
 }
 
 ggml_tensor* Graph::linear_onto(ggml_tensor* residual, ggml_tensor* x, ggml_tensor* weight,
                                 ggml_tensor* bias) {
-  const auto* packed = static_cast<const PackedWeights*>(weight->extra);
-  if (packed == nullptr || !ggml_is_contiguous(residual))
-    return ggml_add(context(), residual, linear(x, weight, bias));
-  return packed_product(observed(x, weight, nullptr), *packed, Epilogue::Curve::kNone, bias,
-                        residual);
+  return product(observed(x, weight, nullptr), weight, Epilogue::Curve::kNone, bias, residual);
 }
 
 ggml_tensor* Graph::linear_gelu(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias) {
-  if (const auto* packed = static_cast<const PackedWeights*>(weight->extra)) {
-    return packed_product(observed(x, weight, nullptr), *packed, Epilogue::Curve::kGelu, bias,
-                          nullptr);
-  }
-  return ggml_map_custom1_inplace(context(), linear(x, weight, bias), gelu_rows, GGML_N_TASKS_MAX,
-                                  nullptr);
+  return product(observed(x, weight, nullptr), weight, Epilogue::Curve::kGelu, bias, nullptr);
 }
 
 ggml_tensor* Graph::linear_gated_silu(ggml_tensor* x, ggml_tensor* weight) {
-  const auto* packed = static_cast<const PackedWeights*>(weight->extra);
-  if (packed == nullptr || weight->ne[1] % (2 * kTileRows) != 0)
-    return ggml_swiglu(context(), linear(x, weight));
-  return packed_product(observed(x, weight, nullptr), *packed, Epilogue::Curve::kGatedSilu, nullptr,
-                        nullptr);
+  return product(observed(x, weight, nullptr), weight, Epilogue::Curve::kGatedSilu, nullptr,
+                 nullptr);
 }
 
 ggml_tensor* Graph::observed(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* mask) {
@@ -204,28 +147,88 @@ ggml_tensor* Graph::observed(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* m
   return importance_->observe(context(), x, weight, mask);
 }
 
+ggml_tensor* Graph::product(ggml_tensor* x, ggml_tensor* weight, Epilogue::Curve curve,
+                            ggml_tensor* bias, ggml_tensor* residual) {
+  if (!ggml_is_contiguous(x) || !ggml_is_contiguous(weight))
+    throw Error(ErrorCode::kInternal, "a matrix product's operand has gaps");
+  if (residual != nullptr && !ggml_is_contiguous(residual))
+    residual = ggml_cont(context(), residual);
+  const auto* packed = static_cast<const PackedWeights*>(weight->extra);
+  const bool gates_apart =
+      curve == Epilogue::Curve::kGatedSilu && weight->ne[1] % (2 * kTileRows) != 0;
+  if (packed != nullptr && !gates_apart) return packed_product(x, *packed, curve, bias, residual);
+  return plain_product(x, weight, curve, bias, residual);
+}
+
 ggml_tensor* Graph::packed_product(ggml_tensor* x, const PackedWeights& weights,
                                    Epilogue::Curve curve, ggml_tensor* bias,
                                    ggml_tensor* residual) {
-  ggml_tensor* inputs[] = {pack_columns(x, weights), bias, residual};
-  packed_work_ += static_cast<double>(ggml_nelements(x)) * static_cast<double>(weights.rows());
-  packed_products_.push_back({&weights, curve});
   const int64_t rows = Epilogue{curve}.rows(weights.rows());
-  return ggml_custom_4d(context(), GGML_TYPE_F32, rows, x->ne[1], x->ne[2], x->ne[3], inputs, 3,
-                        multiply_panels, GGML_N_TASKS_MAX, &packed_products_.back());
+  const int64_t columns = ggml_nrows(x);
+  return node(GGML_TYPE_F32, {rows, x->ne[1], x->ne[2], x->ne[3]},
+              {pack_columns(x, weights), bias, residual}, [=, &weights](ggml_tensor* out) {
+                const Epilogue epilogue{curve, floats(out->src[1]), floats(out->src[2])};
+                const auto* panels = static_cast<const uint8_t*>(out->src[0]->data);
+                const int64_t tile_work = kTileRows * weights.width() * columns;
+                pool_.run((rows + kTileRows - 1) / kTileRows, grain(kLeastWork, tile_work),
+                          [&](int64_t first, int64_t last, int) {
+                            xgenmm::packed_product(weights, panels, columns, epilogue, first, last,
+                                                   static_cast<float*>(out->data));
+                          });
+              });
+}
+
+ggml_tensor* Graph::plain_product(ggml_tensor* x, const ggml_tensor* weight, Epilogue::Curve curve,
+                                  ggml_tensor* bias, ggml_tensor* residual) {
+  const PlainWeights weights{weight->type, weight->ne[0], weight->ne[1],
+                             static_cast<const uint8_t*>(weight->data)};
+  const int64_t rows = Epilogue{curve}.rows(weights.rows);
+  const int64_t columns = ggml_nrows(x);
+  return node(GGML_TYPE_F32, {rows, x->ne[1], x->ne[2], x->ne[3]},
+              {round_columns(x, weights), bias, residual}, [=](ggml_tensor* out) {
+                const Epilogue epilogue{curve, floats(out->src[1]), floats(out->src[2])};
+                const auto* rounded = static_cast<const uint8_t*>(out->src[0]->data);
+                pool_.run(rows, grain(kLeastWork, weights.width * columns),
+                          [&](int64_t first, int64_t last, int) {
+                            xgenmm::plain_product(weights, rounded, columns, epilogue, first, last,
+                                                  static_cast<float*>(out->data));
+                          });
+              });
 }
 
 ggml_tensor* Graph::pack_columns(ggml_tensor* x, const PackedWeights& weights) {
-  if (!ggml_is_contiguous(x)) throw Error(ErrorCode::kInternal, "columns have gaps");
-  for (const PackedColumns& packed : packed_columns_) {
-    if (packed.x == x && packed.shape.weights == weights.type()) return packed.panels;
+  for (const RoundedColumns& rounded : rounded_columns_) {
+    if (rounded.x == x && rounded.packed == weights.type()) return rounded.columns;
   }
-  packed_columns_.push_back({x, PanelShape(weights.type(), weights.width()), nullptr});
-  PackedColumns& packed = packed_columns_.back();
-  const size_t bytes = packed.shape.bytes_per_column() * static_cast<size_t>(ggml_nrows(x));
-  packed.panels = ggml_custom_4d(context(), GGML_TYPE_I8, static_cast<int64_t>(bytes), 1, 1, 1, &x,
-                                 1, pack_column_panels, GGML_N_TASKS_MAX, &packed.shape);
-  return packed.panels;
+  const PanelShape shape(weights.type(), weights.width());
+  const int64_t columns = ggml_nrows(x);
+  const auto bytes = static_cast<int64_t>(shape.bytes_per_column()) * columns;
+  ggml_tensor* panels = node(GGML_TYPE_I8, {bytes, 1, 1, 1}, {x}, [=](ggml_tensor* out) {
+    // A panel is whole.
+    const int64_t least = (grain(kLeastValues, shape.width) + kPanelColumns - 1) / kPanelColumns;
+    pool_.run(columns, least * kPanelColumns, [&](int64_t first, int64_t last, int) {
+      xgenmm::pack_columns(shape, floats(out->src[0]), shape.width, columns, first, last,
+                           static_cast<uint8_t*>(out->data));
+    });
+  });
+  rounded_columns_.push_back({x, weights.type(), GGML_TYPE_COUNT, panels});
+  return panels;
+}
+
+ggml_tensor* Graph::round_columns(ggml_tensor* x, const PlainWeights& weights) {
+  for (const RoundedColumns& rounded : rounded_columns_) {
+    if (rounded.x == x && rounded.plain == weights.type) return rounded.columns;
+  }
+  const int64_t columns = ggml_nrows(x);
+  const auto bytes = static_cast<int64_t>(plain_column_bytes(weights)) * columns;
+  ggml_tensor* rounded = node(GGML_TYPE_I8, {bytes, 1, 1, 1}, {x}, [=](ggml_tensor* out) {
+    pool_.run(columns, grain(kLeastValues, weights.width), [&](int64_t first, int64_t last, int) {
+      xgenmm::round_columns(weights, floats(out->src[0]), first, last,
+                            static_cast<uint8_t*>(out->data));
+    });
+  });
+  rounded_columns_.push_back({x, GGML_TYPE_COUNT, weights.type, rounded});
+  return rounded;
 }
 
 ggml_tensor* Graph::layer_norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias,
@@ -241,20 +244,30 @@ ggml_tensor* Graph::rms_norm(ggml_tensor* x, ggml_tensor* weight, float epsilon)
 }
 
 ggml_tensor* Graph::norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias, float epsilon) {
-  ggml_tensor* inputs[] = {x, weight, bias};
-  return ggml_custom_4d(context(), GGML_TYPE_F32, x->ne[0], x->ne[1], x->ne[2], x->ne[3], inputs, 3,
-                        normalize_rows, GGML_N_TASKS_MAX, &epsilons_.emplace_back(epsilon));
+  return node(GGML_TYPE_F32, {x->ne[0], x->ne[1], x->ne[2], x->ne[3]}, {x, weight, bias},
+              [=](ggml_tensor* out) {
+                const Norm norm{out->ne[0], floats(out->src[1]), floats(out->src[2]), epsilon};
+                pool_.run(ggml_nrows(out), grain(kLeastValues, norm.width),
+                          [&](int64_t first, int64_t last, int) {
+                            normalize(norm, floats(out->src[0]) + first * norm.width, last - first,
+                                      static_cast<float*>(out->data) + first * norm.width);
+                          });
+              });
 }
 
 ggml_tensor* Graph::attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, ggml_tensor* mask) {
   if (has_attention()) {
-    ggml_tensor* inputs[] = {q, k, v, nullptr, mask};
-    ggml_tensor* out = ggml_custom_4d(context(), GGML_TYPE_F32, q->ne[0], q->ne[2], q->ne[1],
-                                      q->ne[3], inputs, 3, attend_heads, GGML_N_TASKS_MAX, nullptr);
-    const Attention attention = attention_of(out);
-    out->src[3] = scratch(attention.scratch_size() *
-                          static_cast<size_t>(std::min<int64_t>(threads_, attention.units())));
-    out->src[4] = mask;
+    ggml_tensor* out =
+        node(GGML_TYPE_F32, {q->ne[0], q->ne[2], q->ne[1], q->ne[3]}, {q, k, v, nullptr, mask},
+             [this](ggml_tensor* out) {
+               const Attention attention = attention_of(out);
+               float* scratch = static_cast<float*>(out->src[3]->data);
+               const auto part = static_cast<int64_t>(attention.scratch_size());
+               pool_.run(attention.units(), 1, [&](int64_t first, int64_t last, int thread) {
+                 attend(attention, first, last, scratch + part * thread);
+               });
+             });
+    out->src[3] = scratch(attention_of(out).scratch_size() * static_cast<size_t>(pool_.threads()));
     return out;
   }
   const float scale = 1.0f / std::sqrt(static_cast<float>(q->ne[0]));
@@ -269,6 +282,16 @@ ggml_tensor* Graph::scratch(size_t values) {
     ggml_set_input(scratch_);
   }
   return scratch_;
+}
+
+ggml_tensor* Graph::gelu_erf(ggml_tensor* x) {
+  return node(
+      GGML_TYPE_F32, {x->ne[0], x->ne[1], x->ne[2], x->ne[3]}, {x}, [this](ggml_tensor* out) {
+        pool_.run(ggml_nelements(out), kLeastValues / 8, [&](int64_t first, int64_t last, int) {
+          xgenmm::gelu_erf(floats(out->src[0]) + first, static_cast<size_t>(last - first),
+                           static_cast<float*>(out->data) + first);
+        });
+      });
 }
 
 ggml_tensor* Graph::concat(const std::vector<ggml_tensor*>& parts, int dimension) const {

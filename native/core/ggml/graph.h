@@ -1,15 +1,18 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "ggml/handles.h"
 #include "ggml/importance_sums.h"
 #include "kernels/epilogue.h"
 #include "kernels/packed_weights.h"
+#include "kernels/plain_product.h"
 
 namespace xgenmm {
 
@@ -23,15 +26,13 @@ class Graph {
  public:
   // nodes: an upper bound of the operations (views included) that will be added.
   // invariant: results must not depend on how many columns are computed together (Device::compute).
-  // threads: at most so many will compute. importance: sums up the inputs of linear(); nullptr:
+  // pool: computes; must outlive the graph. importance: sums up the inputs of linear(); nullptr:
   // nobody does.
-  Graph(size_t nodes, int threads, ImportanceSums* importance, bool invariant = false);
+  Graph(size_t nodes, ThreadPool& pool, ImportanceSums* importance, bool invariant = false);
 
   ggml_context* context() const { return context_.get(); }
   ggml_cgraph* cgraph() const { return cgraph_; }
   bool invariant() const { return invariant_; }
-  // Multiplications of the matrix products, divided by the number of nodes: whether threads pay.
-  double work_per_node() const;
 
   // data must stay alive until the graph has been computed; nullptr in a graph that is only
   // reserved.
@@ -47,15 +48,14 @@ class Graph {
   static std::vector<float> read(const ggml_tensor* tensor);
 
   // x: [in, columns…]; weight: [in, out]; bias may be nullptr. mask: what attention() is given,
-  // where the columns are keys. Each of these four adds at most four nodes, and one more where
+  // where the columns are keys. Each of these four adds at most two nodes, and one more where
   // importance is summed up.
   ggml_tensor* linear(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias = nullptr,
                       ggml_tensor* mask = nullptr);
   // residual + linear(x, weight, bias)
   ggml_tensor* linear_onto(ggml_tensor* residual, ggml_tensor* x, ggml_tensor* weight,
                            ggml_tensor* bias = nullptr);
-  // 0.5 y (1 + tanh(sqrt(2/pi) (y + 0.044715 y^3))) of y = linear(x, weight, bias), in f32; ggml's
-  // own goes through an f16 table on the CPU.
+  // 0.5 y (1 + tanh(sqrt(2/pi) (y + 0.044715 y^3))) of y = linear(x, weight, bias), in f32
   ggml_tensor* linear_gelu(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias);
   // silu(first half of y) * second half of y = linear(x, weight)
   ggml_tensor* linear_gated_silu(ggml_tensor* x, ggml_tensor* weight);
@@ -68,6 +68,8 @@ class Graph {
   // queries, 1, n or 1] or nullptr
   // -> [head_dim, heads, queries, n]
   ggml_tensor* attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, ggml_tensor* mask);
+  // 0.5 x (1 + erf(x / sqrt(2)))
+  ggml_tensor* gelu_erf(ggml_tensor* x);
   // Tensors side by side along `dimension`.
   ggml_tensor* concat(const std::vector<ggml_tensor*>& parts, int dimension) const;
 
@@ -76,34 +78,38 @@ class Graph {
     ggml_tensor* tensor;
     const void* data;
   };
-  // Columns in the form that PackedWeights multiply with.
-  struct PackedColumns {
-    ggml_tensor* x;
-    PanelShape shape;
-    ggml_tensor* panels;
+  // Columns in the form that a product wants.
+  struct RoundedColumns {
+    const ggml_tensor* x;
+    ggml_type packed;  // weights that are packed, or COUNT
+    ggml_type plain;  // weights that are not, or COUNT
+    ggml_tensor* columns;
   };
-  struct PackedProduct {
-    const PackedWeights* weights;
-    Epilogue::Curve curve;
-  };
-  static void multiply_panels(ggml_tensor* out, int thread, int threads, void* product);
+  using Work = std::function<void(ggml_tensor* out)>;
+
+  // A node that is computed by `work`.
+  ggml_tensor* node(ggml_type type, const int64_t (&shape)[4],
+                    std::initializer_list<ggml_tensor*> sources, Work work);
   // x after it has been observed.
   ggml_tensor* observed(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* mask);
+  ggml_tensor* product(ggml_tensor* x, ggml_tensor* weight, Epilogue::Curve curve,
+                       ggml_tensor* bias, ggml_tensor* residual);
   ggml_tensor* packed_product(ggml_tensor* x, const PackedWeights& weights, Epilogue::Curve curve,
                               ggml_tensor* bias, ggml_tensor* residual);
+  ggml_tensor* plain_product(ggml_tensor* x, const ggml_tensor* weight, Epilogue::Curve curve,
+                             ggml_tensor* bias, ggml_tensor* residual);
   ggml_tensor* pack_columns(ggml_tensor* x, const PackedWeights& weights);
+  ggml_tensor* round_columns(ggml_tensor* x, const PlainWeights& weights);
   ggml_tensor* norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias, float epsilon);
   ggml_tensor* scratch(size_t values);
   ContextHandle context_;
   ggml_cgraph* cgraph_;
-  int threads_;
+  ThreadPool& pool_;
   ImportanceSums* importance_;
   bool invariant_;
-  double packed_work_ = 0;
   std::vector<Input> inputs_;
-  std::deque<float> epsilons_;  // nodes point at them
-  std::deque<PackedColumns> packed_columns_;  // nodes point at the shapes
-  std::deque<PackedProduct> packed_products_;  // nodes point at them
+  std::deque<Work> works_;  // nodes point at them
+  std::vector<RoundedColumns> rounded_columns_;
   ggml_tensor* scratch_ = nullptr;  // shared by nodes, of which one is computed at a time
   std::vector<std::pair<std::string, ggml_tensor*>> tapped_;
 };

@@ -1,33 +1,11 @@
 #include "ggml/weights.h"
 
 #include <new>
-#include <thread>
 
 #include "base/error.h"
 #include "kernels/packed_product.h"
 
 namespace xgenmm {
-
-namespace {
-
-void pack_in_threads(PackedWeights& packed, const void* rows, int threads) {
-  const auto pack = [&](int index) {
-    packed.pack(rows, packed.tiles() * index / threads, packed.tiles() * (index + 1) / threads);
-  };
-  std::vector<std::thread> others;
-  others.reserve(static_cast<size_t>(threads));
-  int started = 1;
-  try {
-    for (; started < threads; ++started) others.emplace_back(pack, started);
-  } catch (...) {
-    // The system allows no more threads, or has no memory for one.
-    for (int i = started; i < threads; ++i) pack(i);
-  }
-  pack(0);
-  for (std::thread& thread : others) thread.join();
-}
-
-}  // namespace
 
 Weights::Weights(std::shared_ptr<const GgufFile> file, const std::vector<TensorSpec>& table)
     : file_(std::move(file)) {
@@ -70,7 +48,7 @@ bool Weights::is_stopgap(const std::string& name, const ggml_tensor& tensor) con
   return ggml_is_quantized(neighbor->type) && has_packed_product(GGML_TYPE_Q8_0);
 }
 
-void Weights::pack(int threads, size_t memory, const ggml_tensor* skip,
+void Weights::pack(ThreadPool& pool, size_t memory, const ggml_tensor* skip,
                    const std::function<void(double)>& progress) {
   std::vector<std::string> names;
   size_t bytes = 0;
@@ -93,7 +71,10 @@ void Weights::pack(int threads, size_t memory, const ggml_tensor* skip,
     } catch (const std::bad_alloc&) {
       throw Error(ErrorCode::kOutOfMemory, "tensor \"" + names[i] + "\" does not fit into memory");
     }
-    pack_in_threads(*packed_.back(), tensor->data, threads);
+    PackedWeights& packed = *packed_.back();
+    const ThreadPool::Session session(pool);
+    pool.run(packed.tiles(), 1,
+             [&](int64_t first, int64_t last, int) { packed.pack(tensor->data, first, last); });
     tensor->extra = packed_.back().get();
     file_->release(*file_->find_tensor(names[i]));
   }

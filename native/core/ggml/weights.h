@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "ggml/handles.h"
 #include "gguf/file.h"
 #include "gguf/tensor_table.h"
@@ -29,7 +30,7 @@ class Weights {
   // everything stays in the file. skip: a matrix that is not multiplied with, or nullptr. progress:
   // called with 0
   // .. 1; may throw to give up. Throws kOutOfMemory.
-  void pack(int threads, size_t memory, const ggml_tensor* skip,
+  void pack(ThreadPool& pool, size_t memory, const ggml_tensor* skip,
             const std::function<void(double)>& progress);
 
  private:

@@ -1,6 +1,7 @@
 #include "kernels/gelu.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -57,6 +58,11 @@ void gelu_tanh(float* x, size_t n) {
     const float c = clamp_to_ten(x[i]);
     x[i] /= 1.0f + exp2_approx(c * (kLinear + kCubic * (c * c)));
   }
+}
+
+void gelu_erf(const float* x, size_t n, float* out) {
+  constexpr float kInverseRoot2 = 0.707106781f;
+  for (size_t i = 0; i < n; ++i) out[i] = 0.5f * x[i] * (1.0f + std::erf(x[i] * kInverseRoot2));
 }
 
 }  // namespace xgenmm

@@ -9,4 +9,7 @@ namespace xgenmm {
 // result is about 1e-38 x instead of 0.
 void gelu_tanh(float* x, size_t n);
 
+// out[i] = 0.5 x (1 + erf(x / sqrt(2))) for each of `n` values, in f32. They may be the same.
+void gelu_erf(const float* x, size_t n, float* out);
+
 }  // namespace xgenmm

@@ -51,8 +51,8 @@ Phi3::Phi3(const TextConfig& config, std::shared_ptr<const GgufFile> file, Devic
 }
 
 void Phi3::pack(const std::function<void(double)>& progress) {
-  weights_.pack(device_.threads(), device_.free_memory(),
-                output_ == embedding_ ? nullptr : embedding_, progress);
+  weights_.pack(device_.pool(), device_.free_memory(), output_ == embedding_ ? nullptr : embedding_,
+                progress);
 }
 
 void Phi3::reserve(const KvCache& cache) const {
@@ -66,7 +66,7 @@ void Phi3::reserve(const KvCache& cache) const {
   }
   const int outputs = std::min(kMaxOutputs, largest.spans.front().count) + cache.slots() - 1;
   largest.outputs.resize(static_cast<size_t>(outputs));
-  Graph graph(nodes(largest.spans.size()), device_.threads(), device_.importance(), true);
+  Graph graph(nodes(largest.spans.size()), device_.pool(), device_.importance(), true);
   build(graph, largest, nullptr, nullptr);
   device_.reserve(graph);
 }
@@ -75,7 +75,7 @@ bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& l
                    std::vector<float>* hidden) const {
   Batch batch = make_batch(parts);
   for (const Continuation& part : parts) part.slot->begin_write(part.count);
-  Graph graph(nodes(parts.size()), device_.threads(), device_.importance(), true);
+  Graph graph(nodes(parts.size()), device_.pool(), device_.importance(), true);
   std::vector<ggml_tensor*> layers;
   ggml_tensor* out = build(graph, batch, taps, hidden == nullptr ? nullptr : &layers);
   if (!device_.compute(graph)) return false;

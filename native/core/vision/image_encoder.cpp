@@ -39,15 +39,15 @@ ImageEncoder::ImageEncoder(const VisionConfig& config, std::shared_ptr<const Ggu
 }
 
 void ImageEncoder::pack(const std::function<void(double)>& progress) {
-  weights_.pack(device_.threads(), device_.free_memory(), nullptr, progress);
+  weights_.pack(device_.pool(), device_.free_memory(), nullptr, progress);
 }
 
 void ImageEncoder::reserve() const {
   // All layers look alike, so these are the largest steps.
-  Graph tower(Siglip::kBlockNodes * 3, device_.threads(), device_.importance());
+  Graph tower(Siglip::kBlockNodes * 3, device_.pool(), device_.importance());
   tower_graph(tower, 0, config_.max_tiles, 0, 2, nullptr, nullptr);
   device_.reserve(tower);
-  Graph resampler(Resampler::kLayerNodes * 2, device_.threads(), device_.importance());
+  Graph resampler(Resampler::kLayerNodes * 2, device_.pool(), device_.importance());
   const ggml_fp16_t any_mask{};
   resample_graph(resampler, 0, config_.max_tiles, config_.resampler.layers - 1, nullptr, &any_mask,
                  nullptr);
@@ -202,7 +202,7 @@ bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
   // Whole blocks over all tiles where the budget allows it, else some tiles of one block.
   const int tiles = std::min(units, tower_tiles_ - tile_);
   const int blocks = tile_ == 0 && units >= tower_tiles_ ? units / tower_tiles_ : 1;
-  Graph graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2), device_.threads(),
+  Graph graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2), device_.pool(),
               device_.importance());
   const size_t tile_values = patches_.size() / static_cast<size_t>(tower_tiles_);
   tower_graph(graph, tile_, tiles, block_, blocks,
@@ -226,7 +226,7 @@ bool ImageEncoder::resample_step(double budget_ms, Taps* taps) {
   const ggml_fp16_t* mask =
       mask_.empty() ? nullptr
                     : mask_.data() + mask_.size() / runs_.size() * static_cast<size_t>(tile_);
-  Graph graph(Resampler::kLayerNodes * 2, device_.threads(), device_.importance());
+  Graph graph(Resampler::kLayerNodes * 2, device_.pool(), device_.importance());
   const int32_t* sources =
       sources_.data() + static_cast<size_t>(tile_) * static_cast<size_t>(config_.tower.patches());
   ggml_tensor* tokens = resample_graph(graph, tile_, runs, layer_, sources, mask, taps);

@@ -64,7 +64,7 @@ ggml_tensor* Resampler::layer(Graph& graph, ggml_tensor* z, ggml_tensor* media, 
   const ResamplerLayer& layer = layers_[static_cast<size_t>(index)];
   z = attention(graph, media, z, mask, layer);
   ggml_tensor* h = graph.layer_norm(z, layer.ffn_norm_weight, layer.ffn_norm_bias, config_.epsilon);
-  h = ggml_gelu_erf_inplace(graph.context(), graph.linear(h, layer.up_weight));
+  h = graph.gelu_erf(graph.linear(h, layer.up_weight));
   return graph.linear_onto(z, h, layer.down_weight);
 }
 
