@@ -1,29 +1,47 @@
-# The kernels of native/core/kernels for AVX-512, its VNNI and its BF16; elsewhere ggml's own are used. gcc on Windows does
-# not align the stack for the vectors.
+# The kernels of native/core/kernels are compiled once for each set of instructions that the compiler knows; elsewhere
+# ggml's own are used. gcc on Windows does not align the stack for the vectors.
 include(CheckCXXSourceCompiles)
-set(avx512_options -mavx512f -mavx512bw -mavx512dq -mavx512vl)
-string(REPLACE ";" " " CMAKE_REQUIRED_FLAGS "${avx512_options} -mavx512vnni -mavx512bf16")
-check_cxx_source_compiles("
+
+set(kernels native/core/kernels)
+set(kernel_definitions)
+# Floats that are multiplied and added are rounded twice unless the kernel says otherwise, in every compiler.
+set(kernel_options -ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # gcc 12 takes the undefined values in its own intrinsics for ours.
+  list(APPEND kernel_options -Wno-maybe-uninitialized -Wno-uninitialized)
+endif()
+
+# Compiles the files *_<set>.cpp with `options` if the compiler can make `statement` of them; without it they are left
+# out. The functions that choose among the sets are told (XGENMM_<SET>).
+function(add_kernel_set set options statement)
+  string(TOUPPER "XGENMM_${set}" definition)
+  string(REPLACE ";" " " CMAKE_REQUIRED_FLAGS "${options}")
+  check_cxx_source_compiles("
 #include <immintrin.h>
 #if !defined(__x86_64__) || !defined(__GNUC__) || (defined(_WIN32) && !defined(__clang__))
 #error
 #endif
-int main() {
-  const __m512 sums = _mm512_dpbf16_ps(__m512(), __m512bh(), __m512bh());
-  return _mm512_reduce_add_epi32(_mm512_dpbusd_epi32(__m512i(), __m512i(), _mm512_cvtps_epi32(sums)));
-}" XGENMM_AVX512)
-unset(CMAKE_REQUIRED_FLAGS)
+int main() { ${statement}; }" ${definition})
+  file(GLOB files CONFIGURE_DEPENDS ${kernels}/*_${set}.cpp)
+  if(${definition})
+    set_source_files_properties(${files} PROPERTIES COMPILE_OPTIONS "${kernel_options};${options}")
+    set(kernel_definitions "${kernel_definitions};${definition}" PARENT_SCOPE)
+  else()
+    set(unknown_kernels "${unknown_kernels};${files}" PARENT_SCOPE)
+  endif()
+endfunction()
 
-if(XGENMM_AVX512)
-  # gcc 12 takes the undefined values in its own intrinsics for ours.
-  list(APPEND avx512_options -Wno-maybe-uninitialized -Wno-uninitialized)
-  set_source_files_properties(native/core/kernels/attention_avx512.cpp native/core/kernels/norm_avx512.cpp
-    PROPERTIES COMPILE_OPTIONS "${avx512_options}")
-  set_source_files_properties(native/core/kernels/packed_product_vnni.cpp
-    PROPERTIES COMPILE_OPTIONS "${avx512_options};-mavx512vnni")
-  set_source_files_properties(native/core/kernels/packed_product_bf16.cpp
-    PROPERTIES COMPILE_OPTIONS "${avx512_options};-mavx512bf16")
-  set_source_files_properties(native/core/kernels/cpu_features.cpp native/core/kernels/packed_product.cpp
-    native/core/kernels/attention.cpp native/core/kernels/norm.cpp
-    PROPERTIES COMPILE_DEFINITIONS XGENMM_AVX512)
-endif()
+# Processors are checked for these in cpu_features.cpp.
+set(avx2 -mavx2 -mfma -mf16c)
+set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+add_kernel_set(avx2 "${avx2}" "return _mm256_movemask_ps(_mm256_fmadd_ps(__m256(), __m256(), _mm256_cvtph_ps(__m128i())))")
+add_kernel_set(avxvnni "${avx2};-mavxvnni"
+  "return _mm256_movemask_epi8(_mm256_dpbusd_avx_epi32(__m256i(), __m256i(), __m256i()))")
+add_kernel_set(avx512 "${avx512}" "return _mm512_reduce_add_epi32(_mm512_cvtps_epi32(_mm512_cvtph_ps(__m256i())))")
+add_kernel_set(avx512vnni "${avx512};-mavx512vnni"
+  "return _mm512_reduce_add_epi32(_mm512_dpbusd_epi32(__m512i(), __m512i(), __m512i()))")
+add_kernel_set(avx512bf16 "${avx512};-mavx512bf16"
+  "return _mm512_reduce_add_epi32(_mm512_cvtps_epi32(_mm512_dpbf16_ps(__m512(), __m512bh(), __m512bh())))")
+
+set_source_files_properties(${kernels}/cpu_features.cpp ${kernels}/packed_product.cpp ${kernels}/attention.cpp
+  ${kernels}/norm.cpp PROPERTIES COMPILE_DEFINITIONS "${kernel_definitions}")

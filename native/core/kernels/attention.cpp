@@ -1,9 +1,24 @@
 #include "kernels/attention.h"
 
-#include "kernels/attention_avx512.h"
+#include "kernels/attention_sets.h"
 #include "kernels/cpu_features.h"
 
 namespace xgenmm {
+namespace {
+
+using Attend = void (*)(const Attention&, int64_t, int64_t, float*);
+
+Attend find_attend() {
+#ifdef XGENMM_AVX512
+  if (cpu_has(CpuFeature::kAvx512)) return attend_avx512;
+#endif
+#ifdef XGENMM_AVX2
+  if (cpu_has(CpuFeature::kAvx2)) return attend_avx2;
+#endif
+  return nullptr;
+}
+
+}  // namespace
 
 int64_t Attention::units() const {
   return kv_heads * batches;
@@ -17,19 +32,11 @@ size_t Attention::scratch_size() const {
 }
 
 bool has_attention() {
-  return cpu_has(CpuFeature::kAvx512);
+  return find_attend() != nullptr;
 }
-
-#ifdef XGENMM_AVX512
 
 void attend(const Attention& attention, int64_t first, int64_t last, float* scratch) {
-  attend_avx512(attention, first, last, scratch);
+  find_attend()(attention, first, last, scratch);
 }
-
-#else
-
-void attend(const Attention&, int64_t, int64_t, float*) {}
-
-#endif
 
 }  // namespace xgenmm

@@ -4,33 +4,79 @@
 #include <cstdlib>
 #include <string>
 
+#ifdef XGENMM_AVX2
+#include <cpuid.h>
+#endif
+
 namespace xgenmm {
 namespace {
 
-#ifdef XGENMM_AVX512
-
-unsigned bit(CpuFeature feature) {
+constexpr unsigned bit(CpuFeature feature) {
   return 1u << static_cast<unsigned>(feature);
 }
 
+#ifdef XGENMM_AVX2
+
+struct CpuId {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+
+  CpuId(unsigned leaf, unsigned part) { __get_cpuid_count(leaf, part, &eax, &ebx, &ecx, &edx); }
+};
+
+// As in native/cmake/kernels.cmake. __builtin_cpu_supports() also asks whether the system keeps
+// the registers, but older compilers do not let it be asked for everything.
 unsigned of_processor() {
-  // As in native/cmake/kernels.cmake.
+  const bool has_f16c = (CpuId(1, 0).ecx >> 29 & 1) != 0;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c) return 0;
+  unsigned features = bit(CpuFeature::kAvx2);
+  [[maybe_unused]] const unsigned more = CpuId(7, 1).eax;
+#ifdef XGENMM_AVXVNNI
+  if ((more >> 4 & 1) != 0) features |= bit(CpuFeature::kAvxVnni);
+#endif
+#ifdef XGENMM_AVX512
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
-    return 0;
+    return features;
   }
-  unsigned features = bit(CpuFeature::kAvx512);
+  features |= bit(CpuFeature::kAvx512);
   if (__builtin_cpu_supports("avx512vnni")) features |= bit(CpuFeature::kAvx512Vnni);
-  if (__builtin_cpu_supports("avx512bf16")) features |= bit(CpuFeature::kAvx512Bf16);
+#ifdef XGENMM_AVX512BF16
+  if ((more >> 5 & 1) != 0) features |= bit(CpuFeature::kAvx512Bf16);
+#endif
+#endif
   return features;
 }
 
+#else
+
+unsigned of_processor() {
+  return 0;
+}
+
+#endif
+
+// A name in XGENMM_WITHOUT, and all that cannot be without what it stands for.
+struct Name {
+  const char* name;
+  unsigned features;
+};
+
+constexpr Name kNames[] = {
+    {"avx2", ~0u},
+    {"avxvnni", bit(CpuFeature::kAvxVnni)},
+    {"avx512",
+     bit(CpuFeature::kAvx512) | bit(CpuFeature::kAvx512Vnni) | bit(CpuFeature::kAvx512Bf16)},
+    {"avx512vnni", bit(CpuFeature::kAvx512Vnni)},
+    {"avx512bf16", bit(CpuFeature::kAvx512Bf16)},
+};
+
 unsigned without(const char* names) {
-  unsigned features = of_processor();
   const std::string list = names == nullptr ? "," : "," + std::string(names) + ",";
-  if (list.find(",avx512,") != std::string::npos) return 0;
-  if (list.find(",avx512vnni,") != std::string::npos) features &= ~bit(CpuFeature::kAvx512Vnni);
-  if (list.find(",avx512bf16,") != std::string::npos) features &= ~bit(CpuFeature::kAvx512Bf16);
+  unsigned features = of_processor();
+  for (const Name& entry : kNames) {
+    if (list.find("," + std::string(entry.name) + ",") != std::string::npos)
+      features &= ~entry.features;
+  }
   return features;
 }
 
@@ -39,11 +85,7 @@ std::atomic<unsigned>& features() {
   return value;
 }
 
-#endif
-
 }  // namespace
-
-#ifdef XGENMM_AVX512
 
 bool cpu_has(CpuFeature feature) {
   return (features() & bit(feature)) != 0;
@@ -52,15 +94,5 @@ bool cpu_has(CpuFeature feature) {
 void do_without(const char* names) {
   features() = without(names);
 }
-
-#else
-
-bool cpu_has(CpuFeature) {
-  return false;
-}
-
-void do_without(const char*) {}
-
-#endif
 
 }  // namespace xgenmm

@@ -2,16 +2,18 @@
 
 namespace xgenmm {
 
-// Sets of instructions that kernels are written for, each with those before it.
+// Sets of instructions that kernels are written for.
 enum class CpuFeature {
-  kAvx512,  // F, BW, DQ and VL
-  kAvx512Vnni,
+  kAvx2,  // with FMA and F16C
+  kAvxVnni,  // needs AVX2
+  kAvx512,  // F, BW, DQ and VL; needs AVX2
+  kAvx512Vnni,  // needs AVX-512, as does the next
   kAvx512Bf16,
 };
 
 // Whether the processor has it, the build knows it and nobody wants to do without it: the
-// environment variable XGENMM_WITHOUT may name features (avx512, avx512vnni, avx512bf16, separated
-// by commas), for tests and comparisons.
+// environment variable XGENMM_WITHOUT may name features (avx2, avxvnni, avx512, avx512vnni,
+// avx512bf16, separated by commas), for tests and comparisons. What needs a feature goes with it.
 bool cpu_has(CpuFeature feature);
 
 // For tests: from here on, as if XGENMM_WITHOUT were this. Models that are loaded already must not

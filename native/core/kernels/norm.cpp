@@ -1,24 +1,31 @@
 #include "kernels/norm.h"
 
 #include "kernels/cpu_features.h"
-#include "kernels/norm_avx512.h"
+#include "kernels/norm_sets.h"
 
 namespace xgenmm {
+namespace {
+
+using Normalize = void (*)(const Norm&, const float*, int64_t, float*);
+
+Normalize find_normalize() {
+#ifdef XGENMM_AVX512
+  if (cpu_has(CpuFeature::kAvx512)) return normalize_avx512;
+#endif
+#ifdef XGENMM_AVX2
+  if (cpu_has(CpuFeature::kAvx2)) return normalize_avx2;
+#endif
+  return nullptr;
+}
+
+}  // namespace
 
 bool has_normalize() {
-  return cpu_has(CpuFeature::kAvx512);
+  return find_normalize() != nullptr;
 }
-
-#ifdef XGENMM_AVX512
 
 void normalize(const Norm& norm, const float* x, int64_t rows, float* out) {
-  normalize_avx512(norm, x, rows, out);
+  find_normalize()(norm, x, rows, out);
 }
-
-#else
-
-void normalize(const Norm&, const float*, int64_t, float*) {}
-
-#endif
 
 }  // namespace xgenmm

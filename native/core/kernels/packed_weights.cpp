@@ -132,6 +132,7 @@ PackedWeights::PackedWeights(ggml_type stored, int64_t width, int64_t rows)
       width_(width),
       rows_(rows),
       shape_(type_, width),
+      panel_shape_(type_, width),
       data_(static_cast<uint8_t*>(::operator new(bytes(), kAlignment))) {}
 
 void PackedWeights::Free::operator()(uint8_t* data) const {

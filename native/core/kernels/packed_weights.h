@@ -18,10 +18,12 @@ class PackedWeights {
   ggml_type type() const { return type_; }
   int64_t width() const { return width_; }
   int64_t rows() const { return rows_; }
-  // Which of a tile's 16 rows the matrix has, a bit each.
-  uint16_t rows_of(int64_t tile) const {
+  const TileShape& shape() const { return shape_; }
+  const PanelShape& panel_shape() const { return panel_shape_; }
+  // How many of a tile's 16 rows the matrix has.
+  int rows_in(int64_t tile) const {
     const int64_t left = rows_ - tile * kTileRows;
-    return left >= kTileRows ? 0xFFFF : static_cast<uint16_t>((1u << left) - 1);
+    return left >= kTileRows ? kTileRows : static_cast<int>(left);
   }
   int64_t tiles() const { return (rows_ + kTileRows - 1) / kTileRows; }
   size_t bytes() const { return static_cast<size_t>(tiles()) * shape_.bytes; }
@@ -40,6 +42,7 @@ class PackedWeights {
   ggml_type stored_, type_;
   int64_t width_, rows_;
   TileShape shape_;
+  PanelShape panel_shape_;
   std::unique_ptr<uint8_t[], Free> data_;
 };
 

@@ -4,7 +4,8 @@
 
 namespace xgenmm {
 
-// As normalize(), in a file compiled for AVX-512.
+// As normalize(), one for each instruction set, in a file compiled for it.
+void normalize_avx2(const Norm& norm, const float* x, int64_t rows, float* out);
 void normalize_avx512(const Norm& norm, const float* x, int64_t rows, float* out);
 
 }  // namespace xgenmm

@@ -4,7 +4,8 @@
 
 namespace xgenmm {
 
-// As attend() of attention.h, in a file compiled for AVX-512.
+// As attend(), one for each instruction set, in a file compiled for it.
+void attend_avx2(const Attention& attention, int64_t first, int64_t last, float* scratch);
 void attend_avx512(const Attention& attention, int64_t first, int64_t last, float* scratch);
 
 }  // namespace xgenmm

@@ -1,0 +1,242 @@
+#pragma once
+
+// attend(), after one of lanes_*.h.
+#include <cstring>
+
+#include "kernels/attention.h"
+#include "kernels/curves.h"
+#include "kernels/unroll.h"
+
+namespace xgenmm {
+namespace {
+
+// What Head::flags() says of a block.
+constexpr uint8_t kMissing = 0, kLoaded = 1, kOdd = 2;
+
+// The scratch has room for as many.
+static_assert(kQueriesAtOnce <= 8);
+
+constexpr uint16_t kMinusInfinity = 0xFC00;  // in f16
+
+int64_t round_up(int64_t n) {
+  return (n + kLanes - 1) / kLanes * kLanes;
+}
+
+// Sixteen values of a row from `at` on, zeros after its end.
+Floats load_values(ggml_type type, const uint8_t* row, int64_t at, int64_t length) {
+  if (type == GGML_TYPE_F32)
+    return load_first(reinterpret_cast<const float*>(row) + at, length - at);
+  if (type == GGML_TYPE_F16) return load_first_f16(row + at * 2, length - at);
+  // Q8_0: blocks of an f16 scale and 32 values.
+  const uint8_t* block = row + at / 32 * 34;
+  return mul(load_i8(block + 2 + at % 32), spread_f16(block));
+}
+
+// What one head's queries meet: keys in columns of 16, [key blocks][head_size][16], and values in
+// rows of whole vectors.
+class Head {
+ public:
+  Head(const Attention& a, float* scratch)
+      : a_(a),
+        padded_size_(round_up(a.head_size)),
+        blocks_(round_up(a.key_count) / kLanes),
+        keys_(scratch),
+        values_(keys_ + blocks_ * kLanes * padded_size_),
+        scores_(values_ + blocks_ * kLanes * padded_size_) {}
+
+  int64_t blocks() const { return blocks_; }
+  // Room for a flag per block, twice.
+  uint8_t* flags() const {
+    return reinterpret_cast<uint8_t*>(scores_ + kQueriesAtOnce * blocks_ * kLanes);
+  }
+
+  // Marks the block in flags(): kOdd if one of its values is no finite number.
+  void fetch(int64_t block, int64_t kv_head, int64_t batch) {
+    Floats poison = zeros();
+    const int64_t first = block * kLanes;
+    const int64_t count = keys_in(block);
+    for (int64_t d = 0; d < padded_size_; d += kLanes) {
+      Floats rows[kLanes];
+      for (int i = 0; i < kLanes; ++i) {
+        const int64_t key = first + (i < count ? i : count - 1);
+        rows[i] = load_values(a_.keys.type, a_.keys.row(key, kv_head, batch), d, a_.head_size);
+        const Floats values =
+            load_values(a_.values.type, a_.values.row(key, kv_head, batch), d, a_.head_size);
+        store(values_ + (first + i) * padded_size_ + d, values);
+        // Zero times what is not finite is no number.
+        poison = fma(values, zeros(), poison);
+      }
+      transpose(rows);
+      for (int i = 0; i < kLanes; ++i)
+        store(keys_ + (block * padded_size_ + d + i) * kLanes, rows[i]);
+    }
+    flags()[block] = has_nan(poison) ? kOdd : kLoaded;
+  }
+
+  // Marks the blocks of which one of the queries sees something.
+  void mark_seen(int64_t first, int64_t count, int64_t batch, uint8_t* seen) const {
+    std::memset(seen, a_.mask == nullptr, static_cast<size_t>(blocks_));
+    if (a_.mask == nullptr) return;
+    for (int64_t query = first; query < first + count; ++query) {
+      const ggml_fp16_t* mask = mask_row(query, batch);
+      for (int64_t block = 0; block < blocks_; ++block) {
+        if (!all_are(mask + block * kLanes, keys_in(block), kMinusInfinity)) seen[block] = 1;
+      }
+    }
+  }
+
+  // G queries from `first` on, which see some of the blocks in `seen`.
+  template <int G>
+  void attend(int64_t first, int64_t head, int64_t batch, const uint8_t* seen) {
+    Floats highest[G];
+    for (int g = 0; g < G; ++g) highest[g] = spread(-__builtin_inff());
+    for (int64_t block = 0; block < blocks_; ++block) {
+      if (seen[block]) score<G>(block, first, head, batch, highest);
+    }
+    float inverse[G];
+    for (int g = 0; g < G; ++g) inverse[g] = weigh(g, largest(highest[g]), seen);
+    int64_t d = 0;
+    for (; d + kValuesAtOnce * kLanes <= padded_size_; d += kValuesAtOnce * kLanes)
+      mix<G, kValuesAtOnce>(d, first, head, batch, inverse, seen);
+    for (; d < padded_size_; d += kLanes) mix<G, 1>(d, first, head, batch, inverse, seen);
+  }
+
+ private:
+  float* scores(int query) const { return scores_ + query * blocks_ * kLanes; }
+
+  template <int G>
+  void score(int64_t block, int64_t first, int64_t head, int64_t batch, Floats highest[G]) {
+    const float* queries[G];
+    Floats sums[G];
+    XGENMM_UNROLL
+    for (int g = 0; g < G; ++g) {
+      queries[g] = reinterpret_cast<const float*>(a_.queries.row(first + g, head, batch));
+      sums[g] = zeros();
+    }
+    const float* keys = keys_ + block * padded_size_ * kLanes;
+    for (int64_t d = 0; d < a_.head_size; ++d) {
+      const Floats key = load(keys + d * kLanes);
+      XGENMM_UNROLL
+      for (int g = 0; g < G; ++g) sums[g] = fma(key, spread(queries[g][d]), sums[g]);
+    }
+    const int64_t count = keys_in(block);
+    XGENMM_UNROLL
+    for (int g = 0; g < G; ++g) {
+      Floats s = mul(sums[g], spread(a_.scale));
+      if (a_.mask != nullptr) {
+        const ggml_fp16_t* mask = mask_row(first + g, batch) + block * kLanes;
+        s = add(s, load_first_f16(mask, count));
+      }
+      if (count < kLanes) s = choose(first_lanes(count), s, spread(-__builtin_inff()));
+      store(scores(g) + block * kLanes, s);
+      // What is no number is not the highest.
+      highest[g] = max(s, highest[g]);
+    }
+  }
+
+  // Scores -> exp(score - highest); -> 1 / their sum.
+  float weigh(int query, float highest, const uint8_t* seen) {
+    constexpr float kLog2E = 1.44269504f;
+    Floats total = zeros();
+    for (int64_t block = 0; block < blocks_; ++block) {
+      if (!seen[block]) continue;
+      float* at = scores(query) + block * kLanes;
+      const Floats weight = exp2_or_zero(mul(sub(load(at), spread(highest)), spread(kLog2E)));
+      store(at, weight);
+      total = add(total, weight);
+    }
+    return 1.0f / sum(total);
+  }
+
+  // G queries, V vectors of each from value `d` on.
+  template <int G, int V>
+  void mix(int64_t d, int64_t first, int64_t head, int64_t batch, const float* inverse,
+           const uint8_t* seen) {
+    Floats sums[G][V];
+    XGENMM_UNROLL
+    for (int g = 0; g < G; ++g) XGENMM_UNROLL
+    for (int v = 0; v < V; ++v) sums[g][v] = zeros();
+    const int64_t score_stride = blocks_ * kLanes;
+    for (int64_t block = 0; block < blocks_; ++block) {
+      if (!seen[block]) continue;
+      const int64_t last = block * kLanes + keys_in(block);
+      const bool odd = flags()[block] == kOdd;
+      for (int64_t key = block * kLanes; key < last; ++key) {
+        Floats values[V];
+        XGENMM_UNROLL
+        for (int v = 0; v < V; ++v) values[v] = load(values_ + key * padded_size_ + d + v * kLanes);
+        XGENMM_UNROLL
+        for (int g = 0; g < G; ++g) {
+          if (odd && is_hidden(first + g, key, batch)) continue;
+          const Floats weight = spread(scores_[g * score_stride + key]);
+          XGENMM_UNROLL
+          for (int v = 0; v < V; ++v) sums[g][v] = fma(values[v], weight, sums[g][v]);
+        }
+      }
+    }
+    for (int g = 0; g < G; ++g) {
+      float* out = a_.out + ((batch * a_.query_count + first + g) * a_.heads + head) * a_.head_size;
+      for (int v = 0; v < V; ++v) {
+        const int64_t at = d + v * kLanes;
+        store_first(out + at, mul(sums[g][v], spread(inverse[g])), a_.head_size - at);
+      }
+    }
+  }
+
+  // At most a vector's.
+  int keys_in(int64_t block) const {
+    const int64_t left = a_.key_count - block * kLanes;
+    return left < kLanes ? static_cast<int>(left) : kLanes;
+  }
+
+  bool is_hidden(int64_t query, int64_t key, int64_t batch) const {
+    return a_.mask != nullptr && mask_row(query, batch)[key] == kMinusInfinity;
+  }
+
+  const ggml_fp16_t* mask_row(int64_t query, int64_t batch) const {
+    const int64_t own = a_.mask_batches == 1 ? 0 : batch;
+    return a_.mask + (own * a_.query_count + query) * a_.key_count;
+  }
+
+  const Attention& a_;
+  int64_t padded_size_, blocks_;
+  float *keys_, *values_, *scores_;
+};
+
+void attend_in_lanes(const Attention& a, int64_t first, int64_t last, float* scratch) {
+  Head head(a, scratch);
+  uint8_t* loaded = head.flags();
+  uint8_t* seen = loaded + head.blocks();
+  const int64_t sharing = a.heads / a.kv_heads;
+  for (int64_t unit = first; unit < last; ++unit) {
+    const int64_t kv_head = unit % a.kv_heads;
+    const int64_t batch = unit / a.kv_heads;
+    std::memset(loaded, kMissing, static_cast<size_t>(head.blocks()));
+    for (int64_t query = 0; query < a.query_count;) {
+      const int64_t left = a.query_count - query;
+      const int64_t count = left >= kQueriesAtOnce ? kQueriesAtOnce
+                            : left >= 4            ? 4
+                            : left >= 2            ? 2
+                                                   : 1;
+      head.mark_seen(query, count, batch, seen);
+      for (int64_t block = 0; block < head.blocks(); ++block) {
+        if (seen[block] && loaded[block] == kMissing) head.fetch(block, kv_head, batch);
+      }
+      for (int64_t h = kv_head * sharing; h < (kv_head + 1) * sharing; ++h) {
+        if (count == kQueriesAtOnce) {
+          head.attend<kQueriesAtOnce>(query, h, batch, seen);
+        } else if (count == 4) {
+          head.attend<4>(query, h, batch, seen);
+        } else if (count == 2) {
+          head.attend<2>(query, h, batch, seen);
+        } else {
+          head.attend<1>(query, h, batch, seen);
+        }
+      }
+      query += count;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace xgenmm

@@ -1,0 +1,11 @@
+#include "kernels/lanes_avx2.h"
+// Before what is made of it.
+#include "kernels/dots_avxvnni.h"
+
+#include "kernels/whole_product.h"
+
+namespace xgenmm {
+
+const ProductKernel kWholeProductAvxVnni{pack_whole_columns, whole_product};
+
+}  // namespace xgenmm

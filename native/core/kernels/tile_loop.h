@@ -1,0 +1,123 @@
+#pragma once
+
+// After one of lanes_*.h.
+#include "kernels/curves.h"
+#include "kernels/epilogue.h"
+#include "kernels/packed_weights.h"
+#include "kernels/unroll.h"
+
+namespace xgenmm {
+namespace {
+
+// The most of a panel's columns that are computed at once if at most `limit` can be.
+constexpr int part_of(int columns, int limit) {
+  int part = columns < limit ? columns : limit;
+  while (columns % part != 0) --part;
+  return part;
+}
+
+// What the kernels of all types of weights share: the order in which tiles meet panels, and the
+// epilogue. `AddUp` has
+//   static constexpr int kColumns;  // how many at once have their sums in registers
+//   template <int N, int C> static void add_up(const PackedWeights&, const PanelShape&,
+//       const uint8_t* panel, int at, int64_t tile, Floats (&sums)[C]);
+// which gives the products of one tile with columns [at, at + C) of a panel of N.
+template <typename AddUp>
+class TileLoop {
+ public:
+  // As packed_product().
+  static void run(const PackedWeights& weights, const uint8_t* panels, int64_t columns,
+                  const Epilogue& epilogue, int64_t first_tile, int64_t last_tile, float* out) {
+    const PanelShape& shape = weights.panel_shape();
+    const int64_t rows = epilogue.rows(weights.rows());
+    const int64_t full = static_cast<int64_t>(kCachedBytes / shape.bytes_per_column()) /
+                         kPanelColumns * kPanelColumns;
+    const int64_t cached = full > kPanelColumns ? full : kPanelColumns;
+    for (int64_t from = 0; from < columns; from += cached) {
+      const int64_t to = from + cached < columns ? from + cached : columns;
+      for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+        for (int64_t start = from; start < to;) {
+          const int n = panel_width(columns - start);
+          const Meeting meeting{
+              weights,
+              shape,
+              panels + static_cast<size_t>(start) * shape.bytes_per_column(),
+              epilogue,
+              epilogue.residual == nullptr ? nullptr : epilogue.residual + start * rows,
+              tile,
+              out + start * rows};
+          switch (n) {
+            case kPanelColumns:
+              meet<kPanelColumns>(meeting);
+              break;
+            case 8:
+              meet<8>(meeting);
+              break;
+            case 4:
+              meet<4>(meeting);
+              break;
+            case 2:
+              meet<2>(meeting);
+              break;
+            default:
+              meet<1>(meeting);
+          }
+          start += n;
+        }
+      }
+    }
+  }
+
+ private:
+  // Columns whose panels stay in a core's cache while all its tiles meet them.
+  static constexpr size_t kCachedBytes = 1 << 20;
+
+  // One tile and one panel. residual, out: of the panel's first column.
+  struct Meeting {
+    const PackedWeights& weights;
+    const PanelShape& shape;
+    const uint8_t* panel;
+    const Epilogue& epilogue;
+    const float* residual;
+    int64_t tile;
+    float* out;
+  };
+
+  template <int N>
+  static void meet(const Meeting& meeting) {
+    constexpr int kPart = part_of(N, AddUp::kColumns);
+    for (int at = 0; at < N; at += kPart) multiply<N, kPart>(meeting, at);
+  }
+
+  template <int N, int C>
+  static void add_up(const Meeting& m, int at, int64_t tile, Floats (&sums)[C]) {
+    AddUp::template add_up<N, C>(m.weights, m.shape, m.panel, at, tile, sums);
+    if (m.epilogue.bias == nullptr) return;
+    const Floats more = load_first(m.epilogue.bias + tile * kTileRows, m.weights.rows_in(tile));
+    XGENMM_UNROLL
+    for (int c = 0; c < C; ++c) sums[c] = add(sums[c], more);
+  }
+
+  template <int N, int C>
+  static void multiply(const Meeting& m, int at) {
+    Floats sums[C];
+    add_up<N, C>(m, at, m.tile, sums);
+    const int64_t rows = m.epilogue.rows(m.weights.rows());
+    if (m.epilogue.curve == Epilogue::Curve::kGelu) {
+      for (int c = 0; c < C; ++c) sums[c] = gelu(sums[c]);
+    } else if (m.epilogue.curve == Epilogue::Curve::kGatedSilu) {
+      Floats values[C];
+      add_up<N, C>(m, at, m.tile + rows / kTileRows, values);
+      for (int c = 0; c < C; ++c) sums[c] = mul(silu(sums[c]), values[c]);
+    }
+    const int count = m.weights.rows_in(m.tile);
+    for (int c = 0; c < C; ++c) {
+      const int64_t place = (at + c) * rows + m.tile * kTileRows;
+      if (m.residual != nullptr) sums[c] = add(sums[c], load_first(m.residual + place, count));
+      store_first(m.out + place, sums[c], count);
+    }
+  }
+};
+
+}  // namespace
+}  // namespace xgenmm

@@ -1,0 +1,206 @@
+#pragma once
+
+// Products of weights of 4 to 8 bits in whole numbers, after one of lanes_*.h and one of dots_*.h.
+#include <cstring>
+
+#include "kernels/packed_product_sets.h"
+#include "kernels/tile_loop.h"
+
+namespace xgenmm {
+namespace {
+
+// Columns [at, at + …) of a panel of N, block by block.
+template <int N>
+struct Panel {
+  const int32_t* values;
+  const float* scales;
+  const uint8_t* corrections;
+
+  Panel(const PanelShape& shape, const uint8_t* data, int at)
+      : values(reinterpret_cast<const int32_t*>(data) + at),
+        scales(reinterpret_cast<const float*>(data + shape.scales_at(N)) + at),
+        corrections(data + shape.corrections_at(N) + at * 4) {}
+  const int32_t* group(int index) const { return values + index * N; }
+  const int32_t* whole_corrections(int index) const {
+    return reinterpret_cast<const int32_t*>(corrections) + index * N;
+  }
+  const float* float_corrections() const { return reinterpret_cast<const float*>(corrections); }
+  void advance(int corrections_per_block) {
+    values += 8 * N;
+    scales += N;
+    corrections += 4 * N * corrections_per_block;
+  }
+};
+
+// The sums of C columns over all blocks.
+template <int C>
+struct Totals {
+  Floats of[C];
+
+  Totals() {
+    XGENMM_UNROLL
+    for (int c = 0; c < C; ++c) of[c] = zeros();
+  }
+  template <int Bits>
+  void add_block(const Dots<Bits, C>& dots, Floats row_scales, const float* column_scales) {
+    XGENMM_UNROLL
+    for (int c = 0; c < C; ++c)
+      of[c] = fma(dots.sum(c), mul(row_scales, spread(column_scales[c])), of[c]);
+  }
+  void subtract(Floats row_minima, const float* column_sums) {
+    XGENMM_UNROLL
+    for (int c = 0; c < C; ++c) of[c] = fnma(row_minima, spread(column_sums[c]), of[c]);
+  }
+};
+
+struct Q8Sums {
+  static constexpr int kBits = 8;
+
+  template <int N, int C>
+  static void add_blocks(const uint8_t* scales, const uint8_t* values, int64_t blocks,
+                         Panel<N> panel, Totals<C>& totals) {
+    for (int64_t b = 0; b < blocks; ++b, scales += 32, values += 512) {
+      Dots<kBits, C> dots(panel.whole_corrections(0));
+      XGENMM_UNROLL
+      for (int g = 0; g < 8; g += 2) {
+        dots.add(load_bytes(values + g * 64), panel.group(g), load_bytes(values + g * 64 + 64),
+                 panel.group(g + 1));
+      }
+      totals.add_block(dots, load_f16(scales), panel.scales);
+      panel.advance(1);
+    }
+  }
+};
+
+struct Q4Sums {
+  static constexpr int kBits = 4;
+
+  template <int N, int C>
+  static void add_blocks(const uint8_t* scales, const uint8_t* values, int64_t blocks,
+                         Panel<N> panel, Totals<C>& totals) {
+    for (int64_t b = 0; b < blocks; b += 8, scales += 320) {
+      const Floats d = load_f16(scales);
+      const Floats d_min = load_f16(scales + 32);
+      for (int j = 0; j < 8; ++j, values += 256) {
+        Dots<kBits, C> dots;
+        XGENMM_UNROLL
+        for (int g = 0; g < 4; ++g) {
+          const Bytes both = load_bytes(values + g * 64);
+          dots.add(low_nibbles(both), panel.group(g), high_nibbles(both), panel.group(g + 4));
+        }
+        totals.add_block(dots, mul(d, load_u8(scales + 64 + j * 16)), panel.scales);
+        totals.subtract(mul(d_min, load_u8(scales + 192 + j * 16)), panel.float_corrections());
+        panel.advance(1);
+      }
+    }
+  }
+};
+
+struct Q6Sums {
+  static constexpr int kBits = 6;
+
+  template <int N, int C>
+  static void add_blocks(const uint8_t* scales, const uint8_t* values, int64_t blocks,
+                         Panel<N> panel, Totals<C>& totals) {
+    for (int64_t b = 0; b < blocks; b += 8, scales += 288) {
+      const Floats d = load_f16(scales);
+      for (int j = 0; j < 8; ++j, values += 384) {
+        XGENMM_UNROLL
+        for (int half = 0; half < 2; ++half) {
+          Dots<kBits, C> dots(panel.whole_corrections(half));
+          const Bytes bits = load_bytes(values + 256 + half * 64);
+          const auto weights = [&](int g) {
+            const Bytes both = load_bytes(values + g * 64);
+            return add_pair_of_bits(half == 0 ? low_nibbles(both) : high_nibbles(both), bits, g);
+          };
+          XGENMM_UNROLL
+          for (int g = 0; g < 4; g += 2) {
+            dots.add(weights(g), panel.group(half * 4 + g), weights(g + 1),
+                     panel.group(half * 4 + g + 1));
+          }
+          totals.add_block(dots, mul(d, load_i8(scales + 32 + (2 * j + half) * 16)), panel.scales);
+        }
+        panel.advance(2);
+      }
+    }
+  }
+};
+
+template <typename Format>
+struct WholeSums {
+  static constexpr int kColumns = kDotColumns<Format::kBits>;
+
+  template <int N, int C>
+  static void add_up(const PackedWeights& weights, const PanelShape& shape, const uint8_t* panel,
+                     int at, int64_t tile, Floats (&sums)[C]) {
+    const uint8_t* scales = weights.tile(tile);
+    Totals<C> totals;
+    Format::template add_blocks<N, C>(scales, scales + weights.shape().scale_bytes, shape.blocks(),
+                                      Panel<N>(shape, panel, at), totals);
+    XGENMM_UNROLL
+    for (int c = 0; c < C; ++c) sums[c] = totals.of[c];
+  }
+};
+
+// Quantises one block of a column that is one of a panel of n, to within -127 .. 127.
+template <typename Correct>
+void pack_block(Floats a, Floats b, int n, int8_t* values, float* scale, Correct&& correct) {
+  const float highest = largest(max(abs(a), abs(b)));
+  // Zero times anything that is not finite is not a number, which maxima may lose.
+  const float poison = sum(fma(a, zeros(), mul(b, zeros())));
+  *scale = highest / 127.0f + poison;
+  const Floats inverse = spread(highest > 0.0f ? 127.0f / highest : 0.0f);
+  const Floats whole_a = nearest(clamp(mul(a, inverse), 127.0f));
+  const Floats whole_b = nearest(clamp(mul(b, inverse), 127.0f));
+  int8_t bytes[kBlock];
+  store_i8(bytes, whole_a);
+  store_i8(bytes + kLanes, whole_b);
+  for (int g = 0; g < 8; ++g) std::memcpy(values + g * 4 * n, bytes + g * 4, 4);
+  correct(static_cast<int32_t>(sum(whole_a)), static_cast<int32_t>(sum(whole_b)), *scale);
+}
+
+void pack_whole_columns(const PanelShape& shape, const float* x, int64_t stride, int64_t columns,
+                        int64_t first, int64_t last, uint8_t* panels) {
+  for (int64_t start = first; start < last;) {
+    const int n = panel_width(columns - start);
+    uint8_t* panel = panels + static_cast<size_t>(start) * shape.bytes_per_column();
+    float* scales = reinterpret_cast<float*>(panel + shape.scales_at(n));
+    uint8_t* corrections = panel + shape.corrections_at(n);
+    for (int c = 0; c < n; ++c) {
+      const float* column = x + (start + c) * stride;
+      for (int64_t b = 0; b < shape.blocks(); ++b) {
+        int8_t* values = reinterpret_cast<int8_t*>(panel) + (b * 8 * n + c) * 4;
+        int32_t* whole =
+            reinterpret_cast<int32_t*>(corrections) + b * shape.corrections_per_block * n + c;
+        float* fraction = reinterpret_cast<float*>(whole);
+        const int64_t left = shape.width - b * kBlock;
+        const float* block = column + b * kBlock;
+        const Floats front = load_first(block, left);
+        const Floats back = left > kLanes ? load_first(block + kLanes, left - kLanes) : zeros();
+        pack_block(front, back, n, values, scales + b * n + c,
+                   [&](int32_t front_sum, int32_t back_sum, float scale) {
+                     if (shape.weights == GGML_TYPE_Q8_0) {
+                       *whole = -128 * (front_sum + back_sum);
+                     } else if (shape.weights == GGML_TYPE_Q4_K) {
+                       *fraction = scale * static_cast<float>(front_sum + back_sum);
+                     } else {
+                       whole[0] = -32 * front_sum;
+                       whole[n] = -32 * back_sum;
+                     }
+                   });
+      }
+    }
+    start += n;
+  }
+}
+
+void whole_product(const PackedWeights& weights, const uint8_t* panels, int64_t columns,
+                   const Epilogue& epilogue, int64_t first_tile, int64_t last_tile, float* out) {
+  const auto run = weights.type() == GGML_TYPE_Q8_0   ? TileLoop<WholeSums<Q8Sums>>::run
+                   : weights.type() == GGML_TYPE_Q4_K ? TileLoop<WholeSums<Q4Sums>>::run
+                                                      : TileLoop<WholeSums<Q6Sums>>::run;
+  run(weights, panels, columns, epilogue, first_tile, last_tile, out);
+}
+
+}  // namespace
+}  // namespace xgenmm
