@@ -31,6 +31,11 @@ int main() { ${statement}; }" ${definition})
   endif()
 endfunction()
 
+if(NOT MSVC)
+  file(GLOB plain_kernels CONFIGURE_DEPENDS ${kernels}/*_plain.cpp)
+  set_source_files_properties(${plain_kernels} PROPERTIES COMPILE_OPTIONS "${kernel_options}")
+endif()
+
 # Processors are checked for these in cpu_features.cpp.
 set(avx2 -mavx2 -mfma -mf16c)
 set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
@@ -44,4 +49,4 @@ add_kernel_set(avx512bf16 "${avx512};-mavx512bf16"
   "return _mm512_reduce_add_epi32(_mm512_cvtps_epi32(_mm512_dpbf16_ps(__m512(), __m512bh(), __m512bh())))")
 
 set_source_files_properties(${kernels}/cpu_features.cpp ${kernels}/packed_product.cpp ${kernels}/attention.cpp
-  ${kernels}/norm.cpp PROPERTIES COMPILE_DEFINITIONS "${kernel_definitions}")
+  ${kernels}/cached_attention.cpp ${kernels}/norm.cpp PROPERTIES COMPILE_DEFINITIONS "${kernel_definitions}")

@@ -141,14 +141,12 @@ struct Problem {
 }  // namespace
 
 TEST(attention_of_pictures_matches_double) {
-  if (!has_attention()) return;
   Problem(72, 25, 25, 4, 4, 3, GGML_TYPE_F32).check();
   Problem(16, 9, 33, 2, 2, 1, GGML_TYPE_F32).check();
   Problem(48, 1, 1, 2, 2, 2, GGML_TYPE_F32).check();
 }
 
 TEST(attention_with_a_window_matches_double) {
-  if (!has_attention()) return;
   for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
     for (const int64_t queries : {1, 3, 14, 70}) {
       Problem problem(96, queries, 150, 4, 2, 1, type);
@@ -159,7 +157,6 @@ TEST(attention_with_a_window_matches_double) {
 }
 
 TEST(attention_of_a_query_does_not_depend_on_the_others) {
-  if (!has_attention()) return;
   Problem all(96, 40, 200, 2, 2, 1, GGML_TYPE_F16);
   all.see_window(100);
   const std::vector<float> together = all.compute();
@@ -180,7 +177,6 @@ TEST(attention_of_a_query_does_not_depend_on_the_others) {
 
 // A slot's ring may have rows from a request that failed.
 TEST(attention_does_not_see_what_is_hidden_and_no_number) {
-  if (!has_attention()) return;
   for (const float odd : {std::numeric_limits<float>::infinity(), NAN}) {
     Problem problem(48, 9, 40, 2, 1, 1, GGML_TYPE_F32);
     problem.see_window(20);

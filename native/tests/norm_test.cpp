@@ -20,7 +20,6 @@ std::vector<float> normal(int64_t count, float mean, unsigned seed) {
 }  // namespace
 
 TEST(normalize_is_layer_norm_with_a_bias_and_rms_norm_without) {
-  if (!has_normalize()) return;
   constexpr int64_t kRows = 3;
   constexpr double kEpsilon = 1e-5;
   for (const int64_t width : {1, 15, 16, 17, 100, 3072}) {

@@ -74,9 +74,6 @@ bool Device::compute(Graph& graph) {
     throw Error(ErrorCode::kOutOfMemory, "the activations of the model do not fit into memory");
   }
   graph.fill_inputs();
-  // ggml's reference attention visits keys one by one, whatever the number of queries and threads:
-  // neither batching nor chunking changes a result.
-  ggml_backend_cpu_set_use_ref(backend_.get(), graph.invariant());
   const ThreadPool::Session session(pool_);
   const ggml_status status = ggml_backend_graph_compute(backend_.get(), graph.cgraph());
   if (status == GGML_STATUS_ABORTED) return false;

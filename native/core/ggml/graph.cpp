@@ -28,11 +28,6 @@ int64_t grain(int64_t least, int64_t size) {
   return std::max<int64_t>(1, least / size);
 }
 
-// Whether weights and rows lie as normalize() wants them.
-bool fuses_norm(const ggml_tensor* x, const ggml_tensor* weight) {
-  return has_normalize() && ggml_is_contiguous(x) && weight->type == GGML_TYPE_F32;
-}
-
 // dst: [head size, heads, queries, n]; src: q, k, v as for Graph::attention(), scratch, mask if
 // any.
 Attention attention_of(const ggml_tensor* out) {
@@ -64,8 +59,8 @@ Attention attention_of(const ggml_tensor* out) {
 
 }  // namespace
 
-Graph::Graph(size_t nodes, ThreadPool& pool, ImportanceSums* importance, bool invariant)
-    : pool_(pool), importance_(importance), invariant_(invariant) {
+Graph::Graph(size_t nodes, ThreadPool& pool, ImportanceSums* importance)
+    : pool_(pool), importance_(importance) {
   const ggml_init_params params{
       ggml_tensor_overhead() * nodes + ggml_graph_overhead_custom(nodes, false), nullptr, true};
   context_.reset(ggml_init(params));
@@ -233,14 +228,11 @@ ggml_tensor* Graph::round_columns(ggml_tensor* x, const PlainWeights& weights) {
 
 ggml_tensor* Graph::layer_norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias,
                                float epsilon) {
-  if (fuses_norm(x, weight)) return norm(x, weight, bias, epsilon);
-  ggml_tensor* y = ggml_norm(context(), x, epsilon);
-  return ggml_add_inplace(context(), ggml_mul_inplace(context(), y, weight), bias);
+  return norm(x, weight, bias, epsilon);
 }
 
 ggml_tensor* Graph::rms_norm(ggml_tensor* x, ggml_tensor* weight, float epsilon) {
-  if (fuses_norm(x, weight)) return norm(x, weight, nullptr, epsilon);
-  return ggml_mul_inplace(context(), ggml_rms_norm(context(), x, epsilon), weight);
+  return norm(x, weight, nullptr, epsilon);
 }
 
 ggml_tensor* Graph::norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias, float epsilon) {
@@ -256,29 +248,24 @@ ggml_tensor* Graph::norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias,
 }
 
 ggml_tensor* Graph::attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, ggml_tensor* mask) {
-  if (has_attention()) {
-    ggml_tensor* out =
-        node(GGML_TYPE_F32, {q->ne[0], q->ne[2], q->ne[1], q->ne[3]}, {q, k, v, nullptr, mask},
-             [this](ggml_tensor* out) {
-               const Attention attention = attention_of(out);
-               float* scratch = static_cast<float*>(out->src[3]->data);
-               const auto part = static_cast<int64_t>(attention.scratch_size());
-               pool_.run(attention.units(), 1, [&](int64_t first, int64_t last, int thread) {
-                 attend(attention, first, last, scratch + part * thread);
-               });
+  ggml_tensor* out =
+      node(GGML_TYPE_F32, {q->ne[0], q->ne[2], q->ne[1], q->ne[3]}, {q, k, v, nullptr, mask},
+           [this](ggml_tensor* out) {
+             const Attention attention = attention_of(out);
+             auto* scratch = static_cast<float*>(out->src[3]->data);
+             const auto part = static_cast<int64_t>(attention.scratch_size());
+             pool_.run(attention.units(), 1, [&](int64_t first, int64_t last, int thread) {
+               attend(attention, first, last, scratch + part * thread);
              });
-    out->src[3] = scratch(attention_of(out).scratch_size() * static_cast<size_t>(pool_.threads()));
-    return out;
-  }
-  const float scale = 1.0f / std::sqrt(static_cast<float>(q->ne[0]));
-  ggml_tensor* y = ggml_flash_attn_ext(context(), q, k, v, mask, scale, 0.0f, 0.0f);
-  ggml_prec_set_acc(y, GGML_PREC_F32);
-  return y;
+           });
+  out->src[3] = scratch(attention_of(out).scratch_size() * sizeof(float) *
+                        static_cast<size_t>(pool_.threads()));
+  return out;
 }
 
-ggml_tensor* Graph::scratch(size_t values) {
-  if (scratch_ == nullptr || ggml_nelements(scratch_) < static_cast<int64_t>(values)) {
-    scratch_ = ggml_new_tensor_1d(context(), GGML_TYPE_F32, static_cast<int64_t>(values));
+ggml_tensor* Graph::scratch(size_t bytes) {
+  if (scratch_ == nullptr || ggml_nbytes(scratch_) < bytes) {
+    scratch_ = ggml_new_tensor_1d(context(), GGML_TYPE_I8, static_cast<int64_t>(bytes));
     ggml_set_input(scratch_);
   }
   return scratch_;

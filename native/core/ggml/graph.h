@@ -25,14 +25,12 @@ using Taps = std::map<std::string, std::vector<float>>;
 class Graph {
  public:
   // nodes: an upper bound of the operations (views included) that will be added.
-  // invariant: results must not depend on how many columns are computed together (Device::compute).
   // pool: computes; must outlive the graph. importance: sums up the inputs of linear(); nullptr:
   // nobody does.
-  Graph(size_t nodes, ThreadPool& pool, ImportanceSums* importance, bool invariant = false);
+  Graph(size_t nodes, ThreadPool& pool, ImportanceSums* importance);
 
   ggml_context* context() const { return context_.get(); }
   ggml_cgraph* cgraph() const { return cgraph_; }
-  bool invariant() const { return invariant_; }
 
   // data must stay alive until the graph has been computed; nullptr in a graph that is only
   // reserved.
@@ -47,6 +45,13 @@ class Graph {
   void collect_taps(Taps* taps) const;
   static std::vector<float> read(const ggml_tensor* tensor);
 
+  using Work = std::function<void(ggml_tensor* out)>;
+  // An operation of our own: `work` computes it, in a session of the pool. Sources may be nullptr.
+  ggml_tensor* node(ggml_type type, const int64_t (&shape)[4],
+                    std::initializer_list<ggml_tensor*> sources, Work work);
+  // Memory for such work, the same for all of the graph.
+  ggml_tensor* scratch(size_t bytes);
+
   // x: [in, columns…]; weight: [in, out]; bias may be nullptr. mask: what attention() is given,
   // where the columns are keys. Each of these four adds at most two nodes, and one more where
   // importance is summed up.
@@ -59,11 +64,10 @@ class Graph {
   ggml_tensor* linear_gelu(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias);
   // silu(first half of y) * second half of y = linear(x, weight)
   ggml_tensor* linear_gated_silu(ggml_tensor* x, ggml_tensor* weight);
-  // Each at most three nodes.
+  // Weights and bias must be F32.
   ggml_tensor* layer_norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias, float epsilon);
   ggml_tensor* rms_norm(ggml_tensor* x, ggml_tensor* weight, float epsilon);
-  // softmax(q k^T / sqrt(head size) + mask) v, all f32 but for an f16 or q8_0 cache. At most two
-  // nodes.
+  // softmax(q k^T / sqrt(head size) + mask) v in f32
   // q: [head_dim, queries, heads, n]; k, v: [head_dim, keys, kv heads, n]; mask: F16 [keys,
   // queries, 1, n or 1] or nullptr
   // -> [head_dim, heads, queries, n]
@@ -85,11 +89,6 @@ class Graph {
     ggml_type plain;  // weights that are not, or COUNT
     ggml_tensor* columns;
   };
-  using Work = std::function<void(ggml_tensor* out)>;
-
-  // A node that is computed by `work`.
-  ggml_tensor* node(ggml_type type, const int64_t (&shape)[4],
-                    std::initializer_list<ggml_tensor*> sources, Work work);
   // x after it has been observed.
   ggml_tensor* observed(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* mask);
   ggml_tensor* product(ggml_tensor* x, ggml_tensor* weight, Epilogue::Curve curve,
@@ -101,12 +100,10 @@ class Graph {
   ggml_tensor* pack_columns(ggml_tensor* x, const PackedWeights& weights);
   ggml_tensor* round_columns(ggml_tensor* x, const PlainWeights& weights);
   ggml_tensor* norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias, float epsilon);
-  ggml_tensor* scratch(size_t values);
   ContextHandle context_;
   ggml_cgraph* cgraph_;
   ThreadPool& pool_;
   ImportanceSums* importance_;
-  bool invariant_;
   std::vector<Input> inputs_;
   std::deque<Work> works_;  // nodes point at them
   std::vector<RoundedColumns> rounded_columns_;

@@ -15,7 +15,7 @@ Attend find_attend() {
 #ifdef XGENMM_AVX2
   if (cpu_has(CpuFeature::kAvx2)) return attend_avx2;
 #endif
-  return nullptr;
+  return attend_plain;
 }
 
 }  // namespace
@@ -29,10 +29,6 @@ size_t Attention::scratch_size() const {
   const size_t keys = static_cast<size_t>((key_count + 15) / 16 * 16);
   const size_t width = static_cast<size_t>((head_size + 15) / 16 * 16);
   return keys * (2 * width + 8 + 1);
-}
-
-bool has_attention() {
-  return find_attend() != nullptr;
 }
 
 void attend(const Attention& attention, int64_t first, int64_t last, float* scratch) {

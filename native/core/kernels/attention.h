@@ -36,9 +36,6 @@ struct Attention {
   size_t scratch_size() const;
 };
 
-// Whether this processor has the instructions that attend() is made of.
-bool has_attention();
-
 // Computes units [first, last). A query's result depends neither on the other queries nor on how
 // many keys that it does not see follow.
 void attend(const Attention& attention, int64_t first, int64_t last, float* scratch);

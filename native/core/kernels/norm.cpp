@@ -15,14 +15,10 @@ Normalize find_normalize() {
 #ifdef XGENMM_AVX2
   if (cpu_has(CpuFeature::kAvx2)) return normalize_avx2;
 #endif
-  return nullptr;
+  return normalize_plain;
 }
 
 }  // namespace
-
-bool has_normalize() {
-  return find_normalize() != nullptr;
-}
 
 void normalize(const Norm& norm, const float* x, int64_t rows, float* out) {
   find_normalize()(norm, x, rows, out);

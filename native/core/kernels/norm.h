@@ -14,9 +14,6 @@ struct Norm {
   float epsilon;
 };
 
-// Whether this processor has the instructions that normalize() is made of.
-bool has_normalize();
-
 // In f32, one pass through memory. x, out: [rows, width]; they may be the same.
 void normalize(const Norm& norm, const float* x, int64_t rows, float* out);
 

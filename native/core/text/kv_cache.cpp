@@ -1,7 +1,6 @@
 #include "text/kv_cache.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
 #include "base/error.h"
@@ -14,18 +13,6 @@ namespace {
 // Positions that another request must be about to compute for this one to wait for it: fewer are
 // computed sooner than waited for.
 constexpr int kWorthWaiting = 32;
-
-// Copies rows first .. first + count - 1 of one [width, rows] tensor to the same rows of another.
-void copy_rows(ggml_context* context, ggml_tensor* from, ggml_tensor* to, int64_t first,
-               int64_t count) {
-  const auto view = [&](ggml_tensor* tensor) {
-    ggml_tensor* rows = ggml_view_2d(context, tensor, tensor->ne[0], count, tensor->nb[1],
-                                     static_cast<size_t>(first) * tensor->nb[1]);
-    ggml_backend_view_init(rows);
-    return rows;
-  };
-  ggml_backend_tensor_copy(view(from), view(to));
-}
 
 }  // namespace
 
@@ -42,14 +29,9 @@ bool KvSlot::can_truncate(int length) const {
 }
 
 void KvSlot::copy_prefix(const KvSlot& source, int length) {
-  const ContextHandle context(
-      ggml_init({ggml_tensor_overhead() * 8 * keys_.size(), nullptr, true}));
-  if (!context) throw std::bad_alloc();
   const auto copy = [&](int64_t first, int64_t count) {
-    for (size_t layer = 0; count > 0 && layer < keys_.size(); ++layer) {
-      copy_rows(context.get(), source.keys_[layer], keys_[layer], first, count);
-      copy_rows(context.get(), source.values_[layer], values_[layer], first, count);
-    }
+    for (size_t layer = 0; layer < layers_.size(); ++layer)
+      layers_[layer].copy(source.layers_[layer], first, count);
   };
   // Until all is there, nothing of it counts.
   truncate(0);
@@ -70,19 +52,6 @@ void KvSlot::begin_write(int count) {
   written_ = std::max(written_, length() + count);
 }
 
-std::vector<ggml_fp16_t> KvSlot::mask(int rows, int columns) const {
-  const ggml_fp16_t zero = ggml_fp32_to_fp16(0.0f);
-  std::vector<ggml_fp16_t> mask(static_cast<size_t>(rows) * static_cast<size_t>(columns),
-                                ggml_fp32_to_fp16(-INFINITY));
-  for (int column = 0; column < columns; ++column) {
-    const int query = length() + column;
-    const int oldest = window_ > 0 ? std::max(0, query - window_ + 1) : 0;
-    ggml_fp16_t* out = mask.data() + static_cast<size_t>(column) * static_cast<size_t>(rows);
-    for (int key = oldest; key <= query; ++key) out[row(key)] = zero;
-  }
-  return mask;
-}
-
 KvCache::KvCache(const TextConfig& config, ggml_type type, int context_size, int chunk, int slots,
                  Device& device, const std::function<void(double)>& progress) {
   if (!kv_type_fits(config, type)) {
@@ -92,20 +61,27 @@ KvCache::KvCache(const TextConfig& config, ggml_type type, int context_size, int
                     std::to_string(config.head_dim));
   }
   const int ring = kv_ring(config, context_size, chunk);
-  const size_t tensors = static_cast<size_t>(slots) * static_cast<size_t>(config.layers) * 2;
-  context_.reset(ggml_init({ggml_tensor_overhead() * tensors, nullptr, true}));
+  const size_t layers = static_cast<size_t>(slots) * static_cast<size_t>(config.layers);
+  context_.reset(ggml_init({ggml_tensor_overhead() * layers, nullptr, true}));
   if (!context_) throw std::bad_alloc();
   for (int i = 0; i < slots; ++i) {
     auto slot = std::make_unique<KvSlot>();
     slot->ring_ = ring;
     slot->window_ = config.window;
-    for (int layer = 0; layer < config.layers; ++layer) {
-      slot->keys_.push_back(ggml_new_tensor_2d(context_.get(), type, config.kv_width(), ring));
-      slot->values_.push_back(ggml_new_tensor_2d(context_.get(), type, config.kv_width(), ring));
-    }
     slots_.push_back(std::move(slot));
   }
+  const KvRows shape{type, config.head_dim, config.kv_heads, ring, nullptr, nullptr};
+  const auto bytes = static_cast<int64_t>(shape.bytes());
+  for (size_t i = 0; i < layers; ++i) ggml_new_tensor_1d(context_.get(), GGML_TYPE_I8, 2 * bytes);
   buffer_ = device.allocate(context_.get(), "the KV cache", progress);
+  ggml_tensor* memory = ggml_get_first_tensor(context_.get());
+  for (const auto& slot : slots_) {
+    for (int layer = 0; layer < config.layers; ++layer) {
+      auto* keys = static_cast<uint8_t*>(memory->data);
+      slot->layers_.push_back({type, config.head_dim, config.kv_heads, ring, keys, keys + bytes});
+      memory = ggml_get_next_tensor(context_.get(), memory);
+    }
+  }
 }
 
 KvSlot* KvCache::acquire(const Prompt& prompt, int most) {

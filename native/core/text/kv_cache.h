@@ -7,6 +7,7 @@
 
 #include "ggml/device.h"
 #include "gguf/config.h"
+#include "kernels/kv_rows.h"
 #include "text/prompt.h"
 
 namespace xgenmm {
@@ -20,8 +21,7 @@ class KvSlot {
   int length() const { return static_cast<int>(positions_.size()); }
   int ring() const { return ring_; }
 
-  ggml_tensor* keys(int layer) const { return keys_[static_cast<size_t>(layer)]; }
-  ggml_tensor* values(int layer) const { return values_[static_cast<size_t>(layer)]; }
+  const KvRows& rows(int layer) const { return layers_[static_cast<size_t>(layer)]; }
 
   // How many leading positions of the prompt, at most `most`, are in this slot and can be continued
   // from.
@@ -39,10 +39,6 @@ class KvSlot {
   // Becomes the first `length` positions of another slot, whose can_truncate(length) holds.
   void copy_prefix(const KvSlot& source, int length);
 
-  // F16 [rows, columns] of 0 and -inf: which of the first `rows` rows each of `columns` new
-  // positions, the first at length(), sees once they all have been written.
-  std::vector<ggml_fp16_t> mask(int rows, int columns) const;
-
   // The prompt that is on its way into this slot; nullptr when it is all there.
   const Prompt* filling = nullptr;
 
@@ -56,8 +52,7 @@ class KvSlot {
   int window_ = 0;
   // 1 + the highest position whose row was touched: older ones may be overwritten.
   int written_ = 0;
-  std::vector<ggml_tensor*> keys_;  // per layer [kv width, ring]
-  std::vector<ggml_tensor*> values_;  // same
+  std::vector<KvRows> layers_;
   std::vector<PromptPosition> positions_;
 };
 

@@ -1,15 +1,18 @@
 #include "text/phi3.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <string>
+
+#include "kernels/cached_attention.h"
 
 namespace xgenmm {
 
 namespace {
 
-// The mask's rows grow in steps, so that graphs of neighbouring lengths look alike.
-constexpr int kRowStep = 256;
+// Columns that are worth a thread's while; their keys share blocks.
+constexpr int64_t kLeastColumns = KvRows::kBlockRows;
 
 std::vector<TensorSpec> tensor_table(const TextConfig& config, const GgufFile& file) {
   const bool plain = file.string("general.architecture") == "phi3";
@@ -32,6 +35,16 @@ std::vector<float> interleave(const std::vector<ggml_tensor*>& layers) {
   return result;
 }
 
+// The pairs (i, i + size / 2) of a head turned by their angles: apply_rotary_pos_emb of the
+// reference. angles: the cosines, then the sines.
+void rotate(const float* x, const float* angles, int64_t size, float* out) {
+  const int64_t half = size / 2;
+  for (int64_t i = 0; i < half; ++i) {
+    out[i] = x[i] * angles[i] - x[half + i] * angles[half + i];
+    out[half + i] = x[half + i] * angles[i] + x[i] * angles[half + i];
+  }
+}
+
 }  // namespace
 
 Phi3::Phi3(const TextConfig& config, std::shared_ptr<const GgufFile> file, Device& device)
@@ -43,6 +56,10 @@ Phi3::Phi3(const TextConfig& config, std::shared_ptr<const GgufFile> file, Devic
     };
     layers_.push_back({get("attn_norm.weight"), get("attn_qkv.weight"), get("attn_output.weight"),
                        get("ffn_norm.weight"), get("ffn_up.weight"), get("ffn_down.weight")});
+  }
+  for (int i = 0; i < config.head_dim / 2; ++i) {
+    const double power = 2.0 * i / config.head_dim;
+    frequencies_.push_back(static_cast<float>(std::pow(config.rope_theta, -power)));
   }
   output_norm_ = weights_.get("output_norm.weight");
   output_ = weights_.find("output.weight");
@@ -59,14 +76,14 @@ void Phi3::reserve(const KvCache& cache) const {
   Batch largest;
   for (int i = 0; i < cache.slots(); ++i) {
     const KvSlot& slot = cache.slot(i);
-    Span span{&slot, largest.count, i == 0 ? std::min(kMaxChunk, slot.ring()) : 1,
-              {},    slot.ring(),   {}};
-    largest.count += span.count;
-    largest.spans.push_back(std::move(span));
+    const int count = i == 0 ? std::min(kMaxChunk, slot.ring()) : 1;
+    largest.spans.push_back({&slot, largest.count, 0, count});
+    largest.output_spans.push_back({&slot, 0, 0, std::min(count, kMaxOutputs)});
+    largest.outputs.resize(largest.outputs.size() +
+                           static_cast<size_t>(largest.output_spans.back().count));
+    largest.count += count;
   }
-  const int outputs = std::min(kMaxOutputs, largest.spans.front().count) + cache.slots() - 1;
-  largest.outputs.resize(static_cast<size_t>(outputs));
-  Graph graph(nodes(largest.spans.size()), device_.pool(), device_.importance(), true);
+  Graph graph(nodes(), device_.pool(), device_.importance());
   build(graph, largest, nullptr, nullptr);
   device_.reserve(graph);
 }
@@ -75,7 +92,7 @@ bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& l
                    std::vector<float>* hidden) const {
   Batch batch = make_batch(parts);
   for (const Continuation& part : parts) part.slot->begin_write(part.count);
-  Graph graph(nodes(parts.size()), device_.pool(), device_.importance(), true);
+  Graph graph(nodes(), device_.pool(), device_.importance());
   std::vector<ggml_tensor*> layers;
   ggml_tensor* out = build(graph, batch, taps, hidden == nullptr ? nullptr : &layers);
   if (!device_.compute(graph)) return false;
@@ -92,26 +109,29 @@ bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& l
 
 Phi3::Batch Phi3::make_batch(const std::vector<Continuation>& parts) const {
   Batch batch;
+  const auto width = static_cast<size_t>(config_.width);
   for (const Continuation& part : parts) {
-    const KvSlot& slot = *part.slot;
-    const int end = slot.length() + part.count;
-    Span span{&slot, batch.count, part.count, {}, 0, {}};
-    batch.embeddings.resize(static_cast<size_t>(batch.count + part.count) *
-                            static_cast<size_t>(config_.width));
+    const int first = part.slot->length();
+    batch.spans.push_back({part.slot, batch.count, first, part.count});
+    batch.embeddings.resize(static_cast<size_t>(batch.count + part.count) * width);
     for (int i = 0; i < part.count; ++i) {
-      embed(part, i,
-            batch.embeddings.data() +
-                static_cast<size_t>(config_.width) * static_cast<size_t>(batch.count + i));
-      batch.positions.push_back(slot.length() + i);
-      span.rows.push_back(slot.row(slot.length() + i));
+      embed(part, i, batch.embeddings.data() + static_cast<size_t>(batch.count + i) * width);
+      add_angles(first + i, batch.angles);
     }
     batch.count += part.count;
+    if (part.outputs == 0) continue;
+    batch.output_spans.push_back({part.slot, static_cast<int>(batch.outputs.size()),
+                                  first + part.count - part.outputs, part.outputs});
     for (int i = batch.count - part.outputs; i < batch.count; ++i) batch.outputs.push_back(i);
-    span.visible_rows = std::min(slot.ring(), (end + kRowStep - 1) / kRowStep * kRowStep);
-    span.mask = slot.mask(span.visible_rows, part.count);
-    batch.spans.push_back(std::move(span));
   }
   return batch;
+}
+
+void Phi3::add_angles(int position, std::vector<float>& angles) const {
+  for (const float frequency : frequencies_)
+    angles.push_back(std::cos(static_cast<float>(position) * frequency));
+  for (const float frequency : frequencies_)
+    angles.push_back(std::sin(static_cast<float>(position) * frequency));
 }
 
 void Phi3::embed(const Continuation& part, int index, float* out) const {
@@ -130,52 +150,75 @@ void Phi3::embed(const Continuation& part, int index, float* out) const {
   }
 }
 
-ggml_tensor* Phi3::attention(Graph& graph, ggml_tensor* residual, int layer, ggml_tensor* positions,
-                             const std::vector<Span>& spans) const {
-  ggml_context* context = graph.context();
+ggml_tensor* Phi3::rotate_and_store(Graph& graph, ggml_tensor* x, int layer, ggml_tensor* angles,
+                                    const std::vector<Span>& spans) const {
   const Phi3Layer& weights = layers_[static_cast<size_t>(layer)];
-  ggml_tensor* x = graph.rms_norm(residual, weights.attn_norm, config_.rms_epsilon);
-  const int64_t head_dim = config_.head_dim;
-  const int64_t count = x->ne[1];
-  ggml_tensor* qkv = graph.linear(x, weights.qkv);  // [width + 2 * kv width, count]
-  const auto part = [&](int64_t heads, int64_t offset) {
-    return ggml_view_3d(context, qkv, head_dim, heads, count,
-                        static_cast<size_t>(head_dim) * qkv->nb[0], qkv->nb[1],
-                        static_cast<size_t>(offset) * qkv->nb[0]);
-  };
-  const auto rotate = [&](ggml_tensor* t) {
-    return ggml_rope_ext(context, t, positions, nullptr, config_.head_dim, GGML_ROPE_TYPE_NEOX, 0,
-                         config_.rope_theta, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f);
-  };
-  const int64_t kv_width = config_.kv_width();
-  ggml_tensor* q = rotate(part(config_.heads, 0));  // [head_dim, heads, count]
-  ggml_tensor* k =
-      ggml_reshape_2d(context, rotate(part(config_.kv_heads, config_.width)), kv_width, count);
-  std::vector<ggml_tensor*> parts;  // of the result, [head_dim, heads, span's count] each
+  x = graph.rms_norm(x, weights.attn_norm, config_.rms_epsilon);
+  // [width + 2 * kv width, columns]: queries, keys, values
+  ggml_tensor* qkv = graph.linear(x, weights.qkv);
+  return graph.node(
+      GGML_TYPE_F32, {config_.width, x->ne[1], 1, 1}, {qkv, angles},
+      [this, layer, spans](ggml_tensor* out) {
+        const int64_t size = config_.head_dim;
+        const int64_t stride = out->src[0]->ne[0];
+        const auto* rows = static_cast<const float*>(out->src[0]->data);
+        const auto* turns = static_cast<const float*>(out->src[1]->data);
+        auto* queries = static_cast<float*>(out->data);
+        for (const Span& span : spans) {
+          const KvRows cache = span.slot->rows(layer);
+          device_.pool().run(span.count, kLeastColumns, [&](int64_t first, int64_t last, int) {
+            std::vector<float> keys(static_cast<size_t>(config_.kv_width()));
+            for (int64_t i = first; i < last; ++i) {
+              const int64_t column = span.first_column + i;
+              const float* row = rows + column * stride;
+              for (int head = 0; head < config_.heads; ++head) {
+                rotate(row + head * size, turns + column * size, size,
+                       queries + column * config_.width + head * size);
+              }
+              row += config_.width;
+              for (int head = 0; head < config_.kv_heads; ++head)
+                rotate(row + head * size, turns + column * size, size, keys.data() + head * size);
+              cache.store(span.slot->row(span.first_position + static_cast<int>(i)), keys.data(),
+                          row + config_.kv_width());
+            }
+          });
+        }
+      });
+}
+
+ggml_tensor* Phi3::attend(Graph& graph, ggml_tensor* queries, int layer,
+                          const std::vector<Span>& spans) const {
+  std::vector<CachedAttention> attentions;
+  size_t scratch_bytes = 0;
   for (const Span& span : spans) {
-    const size_t first = static_cast<size_t>(span.first);
-    ggml_tensor* keys = span.slot->keys(layer);
-    ggml_tensor* values = span.slot->values(layer);
-    ggml_tensor* new_keys =
-        ggml_view_2d(context, k, kv_width, span.count, k->nb[1], first * k->nb[1]);
-    ggml_tensor* new_values = ggml_view_2d(
-        context, qkv, kv_width, span.count, qkv->nb[1],
-        first * qkv->nb[1] + static_cast<size_t>(config_.width + kv_width) * qkv->nb[0]);
-    graph.expand(ggml_set_rows(context, keys, new_keys, span.rows_input));
-    graph.expand(ggml_set_rows(context, values, new_values, span.rows_input));
-    // cache: [kv width, ring] -> [head_dim, visible rows, kv heads]
-    const auto visible = [&](ggml_tensor* cache) {
-      return ggml_view_3d(context, cache, head_dim, span.visible_rows, config_.kv_heads,
-                          cache->nb[1], ggml_row_size(cache->type, head_dim), 0);
-    };
-    ggml_tensor* queries = ggml_view_3d(context, q, head_dim, config_.heads, span.count, q->nb[1],
-                                        q->nb[2], first * q->nb[2]);
-    parts.push_back(graph.attention(ggml_permute(context, queries, 0, 2, 1, 3), visible(keys),
-                                    visible(values), span.mask_input));
+    attentions.push_back({span.slot->rows(layer), config_.heads, span.first_position, span.count,
+                          config_.window, 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
+                          nullptr, nullptr});
+    scratch_bytes = std::max(scratch_bytes, attentions.back().scratch_bytes());
   }
-  ggml_tensor* y = graph.concat(parts, 2);
-  return graph.linear_onto(residual, ggml_reshape_2d(context, y, config_.width, count),
-                           weights.output);
+  ggml_tensor* scratch = graph.scratch(scratch_bytes * static_cast<size_t>(device_.threads()));
+  return graph.node(GGML_TYPE_F32, {queries->ne[0], queries->ne[1], 1, 1}, {queries, scratch},
+                    [this, spans, attentions, scratch_bytes](ggml_tensor* out) mutable {
+                      for (size_t i = 0; i < spans.size(); ++i) {
+                        const int64_t at = int64_t{spans[i].first_column} * config_.width;
+                        attentions[i].queries = static_cast<const float*>(out->src[0]->data) + at;
+                        attentions[i].out = static_cast<float*>(out->data) + at;
+                      }
+                      const int64_t heads = config_.kv_heads;
+                      device_.pool().run(
+                          heads * static_cast<int64_t>(spans.size()), 1,
+                          [&](int64_t first, int64_t last, int thread) {
+                            uint8_t* own = static_cast<uint8_t*>(out->src[1]->data) +
+                                           scratch_bytes * static_cast<size_t>(thread);
+                            while (first < last) {
+                              const int64_t span = first / heads;
+                              const int64_t end = std::min(last, (span + 1) * heads);
+                              attend_cached(attentions[static_cast<size_t>(span)],
+                                            first - span * heads, end - span * heads, own);
+                              first = end;
+                            }
+                          });
+                    });
 }
 
 ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps,
@@ -183,32 +226,40 @@ ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps,
   ggml_context* context = graph.context();
   ggml_tensor* x =
       graph.input(GGML_TYPE_F32, {config_.width, batch.count}, batch.embeddings.data());
-  ggml_tensor* positions = graph.input(GGML_TYPE_I32, {batch.count}, batch.positions.data());
-  for (Span& span : batch.spans) {
-    span.rows_input = graph.input(GGML_TYPE_I64, {span.count}, span.rows.data());
-    span.mask_input = graph.input(GGML_TYPE_F16, {span.visible_rows, span.count}, span.mask.data());
-  }
+  ggml_tensor* angles =
+      graph.input(GGML_TYPE_F32, {config_.head_dim, batch.count}, batch.angles.data());
   ggml_tensor* wanted = nullptr;
   if (!batch.outputs.empty()) {
     wanted = graph.input(GGML_TYPE_I32, {static_cast<int64_t>(batch.outputs.size())},
                          batch.outputs.data());
   }
-  const auto keep = [&] {
-    if (hidden != nullptr && wanted != nullptr)
-      hidden->push_back(graph.output(ggml_get_rows(context, x, wanted)));
+  const auto keep = [&](bool trimmed) {
+    if (hidden == nullptr || wanted == nullptr) return;
+    hidden->push_back(graph.output(trimmed ? x : ggml_get_rows(context, x, wanted)));
   };
-  keep();
+  keep(false);
   for (int i = 0; i < config_.layers; ++i) {
     const Phi3Layer& layer = layers_[static_cast<size_t>(i)];
-    x = attention(graph, x, i, positions, batch.spans);
+    // Of the other columns only the keys and values are wanted, unless somebody sums up what is
+    // multiplied.
+    const bool trim = i + 1 == config_.layers && device_.importance() == nullptr;
+    ggml_tensor* queries = rotate_and_store(graph, x, i, angles, batch.spans);
+    if (trim) {
+      graph.expand(queries);
+      if (wanted == nullptr) return nullptr;
+      queries = ggml_get_rows(context, queries, wanted);
+      x = ggml_get_rows(context, x, wanted);
+    }
+    ggml_tensor* y = attend(graph, queries, i, trim ? batch.output_spans : batch.spans);
+    x = graph.linear_onto(x, y, layer.output);
     ggml_tensor* h = graph.rms_norm(x, layer.ffn_norm, config_.rms_epsilon);
     x = graph.linear_onto(x, graph.linear_gated_silu(h, layer.up), layer.down);
-    keep();
+    keep(trim);
   }
-  // Without outputs the last layer's keys and values are all that is wanted.
   graph.expand(x);
   if (wanted == nullptr) return nullptr;
-  x = graph.rms_norm(ggml_get_rows(context, x, wanted), output_norm_, config_.rms_epsilon);
+  if (device_.importance() != nullptr) x = ggml_get_rows(context, x, wanted);
+  x = graph.rms_norm(x, output_norm_, config_.rms_epsilon);
   graph.tap("hidden", x, taps);
   return graph.output(graph.linear(x, output_, output_bias_));
 }

@@ -59,42 +59,44 @@ class Phi3 {
                Taps* taps = nullptr, std::vector<float>* hidden = nullptr) const;
 
  private:
-  // One part as the graph sees it.
+  // Neighbouring columns of the batch that continue one sequence.
   struct Span {
     const KvSlot* slot;
-    int first;  // its first column in the batch
+    int first_column;
+    int first_position;
     int count;
-    std::vector<int64_t> rows;  // [count]: where in the ring
-    int visible_rows;  // of the ring, in the mask
-    std::vector<ggml_fp16_t> mask;  // [count, visible_rows]
-    ggml_tensor* rows_input = nullptr;
-    ggml_tensor* mask_input = nullptr;
   };
   // All parts side by side.
   struct Batch {
     int count = 0;
     std::vector<float> embeddings;  // [count, width]
-    std::vector<int32_t> positions;  // [count]
+    std::vector<float> angles;  // [count, head_dim]: the cosines of a position, then the sines
     std::vector<int32_t> outputs;  // columns whose logits are wanted
     std::vector<Span> spans;
+    std::vector<Span> output_spans;  // the same without the columns that are not wanted
   };
 
   void embed(const Continuation& part, int index, float* out) const;
+  void add_angles(int position, std::vector<float>& angles) const;
   Batch make_batch(const std::vector<Continuation>& parts) const;
-  size_t nodes(size_t spans) const { return (32 + 16 * spans) * layers_.size() + 64; }
+  size_t nodes() const { return 24 * layers_.size() + 64; }
   // -> the logits, nullptr without outputs. hidden: receives what each layer gives for the outputs
   // unless it is nullptr, [width, outputs] each.
   ggml_tensor* build(Graph& graph, Batch& batch, const Taps* taps,
                      std::vector<ggml_tensor*>* hidden) const;
-  // -> residual + what attention adds.
-  ggml_tensor* attention(Graph& graph, ggml_tensor* residual, int layer, ggml_tensor* positions,
-                         const std::vector<Span>& spans) const;
+  // Stores the new keys and values, -> the queries, [width, columns].
+  ggml_tensor* rotate_and_store(Graph& graph, ggml_tensor* x, int layer, ggml_tensor* angles,
+                                const std::vector<Span>& spans) const;
+  // queries: of the columns of the spans. -> [width, columns]
+  ggml_tensor* attend(Graph& graph, ggml_tensor* queries, int layer,
+                      const std::vector<Span>& spans) const;
 
   TextConfig config_;
   Weights weights_;
   Device& device_;
   ggml_tensor* embedding_;
   std::vector<Phi3Layer> layers_;
+  std::vector<float> frequencies_;  // [head_dim / 2]: radians from a position to the next
   ggml_tensor *output_norm_, *output_, *output_bias_;
 };
 

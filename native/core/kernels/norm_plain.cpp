@@ -1,0 +1,12 @@
+#include "kernels/lanes_plain.h"
+
+#include "kernels/norm_kernel.h"
+#include "kernels/norm_sets.h"
+
+namespace xgenmm {
+
+void normalize_plain(const Norm& norm, const float* x, int64_t rows, float* out) {
+  normalize_in_lanes(norm, x, rows, out);
+}
+
+}  // namespace xgenmm
