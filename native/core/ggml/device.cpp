@@ -1,18 +1,16 @@
 #include "ggml/device.h"
 
-#include <algorithm>
 #include <future>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "base/cores.h"
 #include "base/error.h"
 
 namespace xgenmm {
 
 namespace {
-
-constexpr int kMaxDefaultThreads = 16;
 
 // ggml's threads meet after every node and spin until the last has come, which takes milliseconds
 // when the system has given its core to something else: too long to wait for nodes of microseconds.
@@ -48,14 +46,10 @@ void check_threads(int count) {
   }
 }
 
-int default_threads() {
-  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxDefaultThreads);
-}
-
 }  // namespace
 
 Device::Device(int threads, bool importance)
-    : threads_(threads > 0 ? threads : default_threads()),
+    : threads_(threads > 0 ? threads : read_cores().threads()),
       importance_(importance ? std::make_unique<ImportanceSums>() : nullptr) {
   silence_ggml();
   backend_.reset(ggml_backend_cpu_init());
