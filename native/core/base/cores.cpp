@@ -25,7 +25,7 @@ namespace xgenmm {
 
 namespace {
 
-// What more of them could do is not worth what they cost everybody else: memory is saturated.
+// More would mostly wait for memory, and for each other.
 constexpr int kMaxThreads = 16;
 constexpr int kEnoughFast = 4;
 
@@ -147,7 +147,7 @@ std::vector<USHORT> process_groups() {
 
 int Cores::threads() const {
   // A virtual machine may call two processors one core although they are not: then a single thread
-  // would do half, while two on one core are hardly slower than one.
+  // would do half, while two on one core are little slower than one.
   const int least = std::min(processors, 2);
   const int wanted = std::max(fast >= kEnoughFast ? fast : physical, least);
   return limit(std::min(wanted, kMaxThreads), quota);

@@ -12,10 +12,11 @@ struct Cores {
   // How many threads a model computes with unless told otherwise: one for each performance core,
   // at most 16.
   //
-  // Tokens are made as fast as the weights come out of memory, which one thread per core saturates
-  // already; hyperthreads share a core's arithmetic units, and wait for each other after every
-  // step. Slow cores make the fast ones wait where work is divided evenly. But fewer than four fast
-  // cores fill neither memory nor time: beside them all others compute as well.
+  // Tokens are made as fast as the weights come out of memory, for which a core needs no second
+  // thread; prompts and pictures are read by the arithmetic units, which hyperthreads share.
+  // Threads meet after every step, and where work was divided evenly the fast cores wait for the
+  // slow. Beside fewer than four fast ones there are usually so many slow ones that they do more
+  // all the same: then every core counts.
   int threads() const;
 
   // How many threads are of use where none waits for another: one for each processor.
