@@ -38,7 +38,10 @@ export type ModelSource =
 export interface LoadOptions {
   /** What computes; default `'auto'`, the best that there is. */
   device?: 'auto' | 'cpu' | undefined;
-  /** CPU threads, at most four for each processor; default: one for each that the process may use, at most 16. */
+  /**
+   * CPU threads, at most four for each processor; default: one for each performance core that the process may use, at most 16 and no more
+   * than a container grants; where these are fewer than four, one for each core.
+   */
   threads?: number | undefined;
   /** Positions of prompt and answer together; default: the model's own context length, at most 4096. */
   contextSize?: number | undefined;
@@ -60,8 +63,6 @@ export interface LoadOptions {
 
 /** The native core's own limit. */
 const MAX_POSITIONS = 2 ** 20;
-/** The same as in native/core/ggml/device.cpp. */
-const MAX_DEFAULT_THREADS = 16;
 
 const LOAD_RULES: Rules<LoadOptions> = {
   device: rule<'auto' | 'cpu'>('a string', (value) => typeof value === 'string'),
@@ -115,11 +116,6 @@ export async function openEngine(
   return loadEngine(addon, parseLoad(source, options, importance));
 }
 
-/** The CPU threads of a model that is loaded without saying how many. The native core's own default knows nothing of `taskset`. */
-export function defaultThreads(): number {
-  return Math.min(availableParallelism(), MAX_DEFAULT_THREADS);
-}
-
 interface LoadRequest {
   native: NativeLoadOptions;
   options: LoadOptions;
@@ -145,7 +141,7 @@ function parseLoad(source: ModelSource, options: LoadOptions | undefined, import
   const native: NativeLoadOptions = {
     ...parseSource(source),
     device,
-    threads: checked.threads ?? defaultThreads(),
+    threads: checked.threads ?? 0,
     contextSize: checked.contextSize ?? 0,
     maxSequences: checked.maxSequences ?? 2,
     kvType: checked.kvType ?? 'auto',

@@ -254,9 +254,23 @@ export interface NativeKvEstimate {
   q8_0?: number;
 }
 
+/** What this process may compute on. */
+export interface NativeCores {
+  /** That the system may run its threads on; hyperthreads each count. */
+  processors: number;
+  /** Cores that these belong to. */
+  physical: number;
+  /** Performance cores among them; all where there is one kind. */
+  fast: number;
+  /** Processors whose time a container grants, rounded down; 0: no limit. */
+  quota: number;
+}
+
 /** What there is to compute with. */
 export interface NativeSystemInfo {
   ggmlVersion: string;
+  cores: NativeCores;
+  /** Of a model that is loaded with `threads: 0`. */
   defaultThreads: number;
   /** `features`: what a backend was built with or found, for example `AVX2: '1'`. */
   backends: { name: string; features: Record<string, string> }[];
@@ -320,7 +334,7 @@ export interface NativeModule extends NativeAddon {
   inspectFile(path: string, contextSize: number): NativeInspection;
   /** Reads and checks the structure of any GGUF file. Throws an `Error` with a `code`, as `inspectFile` does. */
   listFile(path: string): NativeListing;
-  /** `threads`: 0 for one for each processor. Throws an `Error` with a `code`. */
+  /** `threads`: 0 for one for each processor that this process may use. Throws an `Error` with a `code`. */
   createQuantizer(threads: number): NativeQuantizer;
   systemInfo(): NativeSystemInfo;
   /** Stops and joins the threads of all engines and quantizers of this environment, which say nothing more. For the end of the process. */

@@ -3,7 +3,6 @@ import { type AddonFile, findAddon, loadAddon } from '../addon.js';
 import { translated } from '../engine.js';
 import { XgenmmError } from '../errors.js';
 import { FORMATS } from '../image.js';
-import { defaultThreads } from '../load.js';
 import type { NativeSystemInfo } from '../native.js';
 
 /** Why a part is of no use. */
@@ -37,7 +36,7 @@ export interface Diagnosis {
 
 export async function diagnose(version: string): Promise<Diagnosis> {
   const addon = await attempt(findAddon);
-  const system = 'fault' in addon ? addon : await attempt(inspectSystem);
+  const system = 'fault' in addon ? addon : await attempt(() => translated(() => loadAddon().systemInfo()));
   const sharp = await attempt(inspectSharp);
   return {
     version,
@@ -51,11 +50,6 @@ export async function diagnose(version: string): Promise<Diagnosis> {
     sharp,
     usable: ![addon, system, sharp].some((part) => 'fault' in part),
   };
-}
-
-function inspectSystem(): NativeSystemInfo {
-  // The addon says its own default, in place of which loadModel() gives it another.
-  return { ...translated(() => loadAddon().systemInfo()), defaultThreads: defaultThreads() };
 }
 
 async function inspectSharp(): Promise<SharpInfo> {

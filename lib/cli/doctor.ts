@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import type { NativeCores } from '../native.js';
 import { formatBytes } from '../quantity.js';
 import { type Diagnosis, diagnose, type Fault } from './diagnosis.js';
 import { visible, visibleJson } from './visible.js';
@@ -30,15 +31,15 @@ function describeDiagnosis(diagnosis: Diagnosis): string {
   const facts: [string, string][] = [
     ['xgen-mm', version],
     ['Node.js', `${node} on ${platform}-${arch}`],
-    ['CPU', `${cpu.trim() || 'unknown'}, ${processors} ${processors === 1 ? 'processor' : 'processors'}`],
+    ['CPU', `${cpu.trim() || 'unknown'}, ${count(processors, 'processor')}`],
     ['addon', 'fault' in addon ? failed(addon.fault) : `${addon.origin}, ${addon.path}`],
   ];
   // Without an addon the reason is the same.
   if ('fault' in system && !('fault' in addon)) facts.push(['', failed(system.fault)]);
   if (!('fault' in system)) {
-    const { ggmlVersion, defaultThreads: threads } = system;
-    const computing = `${threads} ${threads === 1 ? 'thread' : 'threads'} unless told otherwise`;
-    facts.push(['ggml', `${ggmlVersion}, ${computing}`]);
+    facts.push(['cores', describeCores(system.cores)]);
+    facts.push(['threads', `${system.defaultThreads} unless told otherwise`]);
+    facts.push(['ggml', system.ggmlVersion]);
     for (const { name, features } of system.backends) {
       const present = Object.entries(features).map(([feature, value]) =>
         value === '1' ? feature : `${feature}=${value}`,
@@ -59,6 +60,18 @@ function describeDiagnosis(diagnosis: Diagnosis): string {
   facts.push(['verdict', usable ? 'all usable' : 'not usable']);
   const width = Math.max(...facts.map(([name]) => name.length));
   return facts.map(([name, fact]) => `${name.padEnd(width)}  ${visible(fact)}`).join('\n');
+}
+
+/** Those that the process may use. */
+function describeCores({ physical, fast, quota }: NativeCores): string {
+  const parts = [`${physical} physical`];
+  if (fast < physical) parts.push(`${count(fast, 'performance core')} among them`);
+  if (quota > 0) parts.push(`limited to the time of ${count(quota, 'processor')}`);
+  return parts.join(', ');
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
 }
 
 function failed({ message, code }: Fault): string {

@@ -25,7 +25,7 @@ export function addModelFlags(command: Command): Command {
     )
     .option(
       '--threads <count>',
-      'CPU threads (default: one for each processor that may be used, at most 16)',
+      'CPU threads (default: one for each performance core that may be used, at most 16)',
       numberThat(positiveInteger),
     );
 }

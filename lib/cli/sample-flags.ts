@@ -15,7 +15,7 @@ export function addSampleFlags(command: Command): Command {
     .option('--images <files...>', 'pictures, or folders with pictures')
     .option(
       '--threads <count>',
-      'CPU threads (default: one for each processor that may be used, at most 16)',
+      'CPU threads (default: one for each performance core that may be used, at most 16)',
       numberThat(positiveInteger),
     );
 }

@@ -178,9 +178,19 @@ Napi::Object write_listing(Napi::Env env, const GgufFile& file) {
   return out;
 }
 
+Napi::Object write_cores(Napi::Env env, const Cores& cores) {
+  Napi::Object out = Napi::Object::New(env);
+  out["processors"] = cores.processors;
+  out["physical"] = cores.physical;
+  out["fast"] = cores.fast;
+  out["quota"] = cores.quota;
+  return out;
+}
+
 Napi::Object write_system_info(Napi::Env env, const SystemInfo& info) {
   Napi::Object out = Napi::Object::New(env);
   out["ggmlVersion"] = info.ggml_version;
+  out["cores"] = write_cores(env, info.cores);
   out["defaultThreads"] = info.default_threads;
   out["backends"] = write_list(env, info.backends, [&](const SystemInfo::Backend& backend) {
     return write_backend(env, backend);

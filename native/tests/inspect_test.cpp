@@ -92,7 +92,7 @@ TEST(inspection_of_what_is_no_model) {
 
 TEST(system_info_names_the_cpu) {
   const SystemInfo info = system_info();
-  CHECK(info.default_threads >= 1);
+  CHECK_EQ(info.default_threads, info.cores.threads());
   CHECK(!info.ggml_version.empty());
   CHECK(!info.backends.empty() && !info.devices.empty());
   bool cpu = false;

@@ -444,10 +444,5 @@ TEST(quantizer_leaves_open_jobs_when_it_goes) {
   CHECK(done < 100);
 }
 
-TEST(quantizer_has_a_thread_for_each_processor) {
-  const unsigned processors = std::max(std::thread::hardware_concurrency(), 1u);
-  CHECK_EQ(Quantizer(0).threads(), std::min(static_cast<int>(processors), Quantizer::kMaxThreads));
-}
-
 }  // namespace
 }  // namespace xgenmm::test

@@ -10,8 +10,6 @@ export const SECTIONS = /** @type {const} */ ([
   'decode',
 ]);
 export const TYPES = /** @type {const} */ (['q4_k_m', 'q8_0']);
-/** The engine's own choice: native/core/ggml/device.cpp. */
-const MAX_DEFAULT_THREADS = 16;
 const MAX_ROUNDS = 100;
 
 export const USAGE = `usage: npm run bench -- [options]
@@ -23,7 +21,7 @@ beside llama.cpp and PyTorch on the same shapes. Wants a machine that does nothi
   --llama-bench FILE   llama.cpp's llama-bench, which scripts/llama-cpp.mjs builds
   --torch PYTHON       a Python that has PyTorch, which runs SigLIP so400m and a resampler in bf16
   --rounds N           how often everything is measured, all programs in turns (default 3)
-  --threads N          threads of each program (default: one for each processor, at most ${MAX_DEFAULT_THREADS})
+  --threads N          threads of each program (default: as many as a model takes that is loaded without saying how many)
   --only SECTIONS      some of ${SECTIONS.join(',')}
   --model FILE         any model file in place of the one with random weights
   --llama-model FILE   with --model and --llama-bench: a phi3 file of the same shapes and types, for llama.cpp
@@ -36,7 +34,7 @@ beside llama.cpp and PyTorch on the same shapes. Wants a machine that does nothi
  * @typedef {typeof TYPES[number]} TextType
  * @typedef {{
  *   type: TextType, model?: string, llamaModel?: string, llamaBench?: string, torch?: string,
- *   rounds: number, threads: number, sections: Section[], json: boolean,
+ *   rounds: number, threads?: number, sections: Section[], json: boolean,
  * }} BenchOptions
  */
 
@@ -72,11 +70,10 @@ export function parseArguments(args) {
     llamaBench,
     torch,
     rounds: integer(values.rounds ?? '3', MAX_ROUNDS, '--rounds'),
-    threads: integer(
-      values.threads ?? `${Math.min(availableParallelism(), MAX_DEFAULT_THREADS)}`,
-      4 * availableParallelism(),
-      '--threads',
-    ),
+    threads:
+      values.threads === undefined
+        ? undefined
+        : integer(values.threads, 4 * availableParallelism(), '--threads'),
     sections: (values.only ?? SECTIONS.join()).split(',').map((name) => oneOf(name, SECTIONS, '--only')),
     json: values.json ?? false,
   };

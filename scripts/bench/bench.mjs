@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, loadavg, platform, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { loadAddon } from '../../dist/addon.js';
 import { percentile } from '../event-loop-lag.mjs';
 import { Engine } from './engine.mjs';
 import { LlamaBench } from './llama-bench.mjs';
@@ -17,16 +18,17 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TEXT_SECTIONS = ['first-token', 'prefill', 'decode'];
 
 /**
- * @typedef {import('./arguments.mjs').BenchOptions} BenchOptions
+ * @typedef {import('./arguments.mjs').BenchOptions & { threads: number }} BenchOptions
  * @typedef {import('./machine-peaks.mjs').Peak} Peak
  */
 
 /**
  * Measures what the options ask for, and writes it to stdout; progress goes to stderr.
- * @param {BenchOptions} options
+ * @param {import('./arguments.mjs').BenchOptions} wanted
  * @param {AbortSignal} signal
  */
-export async function bench(options, signal) {
+export async function bench(wanted, signal) {
+  const options = { ...wanted, threads: wanted.threads ?? loadAddon().systemInfo().defaultThreads };
   // First of all what takes no time to find missing.
   const { torch, llama } = await findPeers(options, signal);
   const measures = options.sections.some((section) => section !== 'peaks');

@@ -29,7 +29,7 @@ export class Rounds {
   #kvType = 'f16';
 
   /**
-   * @param {import('./arguments.mjs').BenchOptions} options
+   * @param {import('./bench.mjs').BenchOptions} options
    * @param {Programs} programs
    * @param {(line: string) => void} say
    * @param {AbortSignal} signal

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import { modelFile, root } from '../files.js';
 import { runScript } from './run.js';
 
@@ -24,6 +25,7 @@ interface Program extends Spread {
 }
 interface Report {
   machine: { processors: number };
+  threads: number;
   versions: Record<string, string>;
   rounds: number;
   results: { section: string; name: string; unit: string; limit?: number; programs: Program[] }[];
@@ -118,10 +120,11 @@ describe('arguments', () => {
 });
 
 test('JSON has every quantity of every section but the machine’s peaks', async () => {
-  const { machine, versions, rounds, results } = await report(
+  const { machine, threads, versions, rounds, results } = await report(
     ...['--only', 'load,vision,first-token,prefill,decode', '--rounds', '2'],
   );
   expect(machine.processors).toBeGreaterThan(0);
+  expect(threads).toBe(loadAddon().systemInfo().defaultThreads);
   expect(Object.keys(versions)).toEqual(['xgen-mm']);
   expect(rounds).toBe(2);
   expect(results.map(({ section, name, unit }) => `${section}: ${name.trim()}, ${unit}`)).toEqual([

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { cpus } from 'node:os';
 import { join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { root } from '../files.js';
+import { modelFile, root } from '../files.js';
 import { runCli, runProgram, runScript } from './run.js';
 
 // Programs are started one after another, which a busy machine may take its time over.
@@ -29,6 +30,8 @@ describe('a sound installation', () => {
     expect(stdout).toMatch(/^xgen-mm +\d+\.\d+\.\d+$/m);
     expect(stdout).toContain(`${process.versions.node} on ${process.platform}-${process.arch}`);
     expect(stdout).toMatch(/^addon +(build|prebuild), .+\.node$/m);
+    expect(stdout).toMatch(/^cores +\d+ physical/m);
+    expect(stdout).toMatch(/^threads +\d+ unless told otherwise$/m);
     expect(stdout).toMatch(/^backend +CPU: /m);
     expect(stdout).toMatch(/^device +CPU .*GB$/m);
     expect(stdout).toMatch(/^sharp +\d.* reads jpeg png webp /m);
@@ -45,24 +48,54 @@ describe('a sound installation', () => {
       sharp: { formats: expect.arrayContaining(['jpeg', 'png', 'webp', 'gif', 'tiff']) },
       usable: true,
     });
-    expect(report.system.defaultThreads).toBe(Math.min(availableParallelism(), 16));
+    const { cores, defaultThreads } = report.system;
+    expect(cores).toEqual({
+      processors: expect.any(Number),
+      physical: expect.any(Number),
+      fast: expect.any(Number),
+      quota: expect.any(Number),
+    });
+    expect(cores.processors).toBeLessThanOrEqual(cpus().length);
+    expect(cores.physical).toBeLessThanOrEqual(cores.processors);
+    expect(cores.fast).toBeLessThanOrEqual(cores.physical);
+    expect(defaultThreads).toBeGreaterThanOrEqual(1);
+    expect(defaultThreads).toBeLessThanOrEqual(Math.min(cores.processors, 16));
     expect(report.system.devices[0].totalBytes).toBeGreaterThan(2 ** 28);
     const backends = report.system.backends.map(({ name }: { name: string }) => name);
     expect(backends).toContain('CPU');
   });
 });
 
-const hasTaskset =
-  process.platform === 'linux' && spawnSync('taskset', ['-p', `${process.pid}`]).status === 0;
+describe('a process that is held to one processor', () => {
+  const hasTaskset =
+    process.platform === 'linux' && spawnSync('taskset', ['-p', `${process.pid}`]).status === 0;
+  const runHeld = (...args: string[]) => {
+    const [, processor = ''] =
+      /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+    return runProgram('taskset', ['-c', processor, process.execPath, ...args]);
+  };
 
-test.skipIf(!hasTaskset)('a process that is held to one processor gets one thread', async () => {
-  const [, processor = ''] =
-    /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
-  const doctor = [process.execPath, join(root, 'dist/cli/main.js'), 'doctor'];
-  const { code, stdout } = await runProgram('taskset', ['-c', processor, ...doctor]);
-  expect(code).toBe(0);
-  expect(stdout).toMatch(/^CPU .*, 1 processor$/m);
-  expect(stdout).toMatch(/^ggml .*, 1 thread unless told otherwise$/m);
+  test('gets one thread', async ({ skip }) => {
+    skip(!hasTaskset, 'there is no taskset');
+    const { code, stdout } = await runHeld(join(root, 'dist/cli/main.js'), 'doctor');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^CPU .*, 1 processor$/m);
+    expect(stdout).toMatch(/^cores +1 physical/m);
+    expect(stdout).toMatch(/^threads +1 unless told otherwise$/m);
+  });
+
+  test('loads a model with one thread, or with as many as are asked for', async ({ skip }) => {
+    skip(!hasTaskset, 'there is no taskset');
+    const script = `
+      import { loadModel } from ${JSON.stringify(pathToFileURL(join(root, 'dist/index.js')).href)};
+      for (const threads of [undefined, 2]) {
+        const model = await loadModel(${JSON.stringify(modelFile('tiny-f32'))}, { threads });
+        console.log(model.info.threads);
+        await model.dispose();
+      }`;
+    const run = await runHeld('--input-type=module', '--eval', script);
+    expect(run).toEqual({ code: 0, stdout: '1\n2\n', stderr: '' });
+  });
 });
 
 describe('what is missing is named, with its remedy and exit code 1', () => {

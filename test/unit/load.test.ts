@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { loadAddon } from '../../lib/addon.js';
@@ -17,7 +16,7 @@ describe('loading', () => {
       {
         textPath: 'fake.gguf',
         device: 'auto',
-        threads: Math.min(availableParallelism(), 16),
+        threads: 0,
         contextSize: 0,
         maxSequences: 2,
         kvType: 'auto',

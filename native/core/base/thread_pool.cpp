@@ -4,6 +4,7 @@
 #include <string>
 #include <system_error>
 
+#include "base/cores.h"
 #include "base/error.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -31,8 +32,10 @@ std::atomic<int>& open_sessions() {
   return count;
 }
 
-int processors() {
-  return static_cast<int>(std::thread::hardware_concurrency());
+// For all models together.
+int usable_threads() {
+  static const int count = read_cores().threads();
+  return count;
 }
 
 void relax() {
@@ -87,7 +90,7 @@ void ThreadPool::stop() {
 void ThreadPool::begin() {
   const int sessions = ++open_sessions();
   limit_ = threads();
-  if (sessions > 1) limit_ = std::clamp(processors() / sessions, 1, threads());
+  if (sessions > 1) limit_ = std::clamp(usable_threads() / sessions, 1, threads());
   if (limit_ == 1) return;
   {
     const std::lock_guard<std::mutex> lock(mutex_);

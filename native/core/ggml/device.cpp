@@ -1,15 +1,11 @@
 #include "ggml/device.h"
 
-#include <algorithm>
-#include <thread>
-
+#include "base/cores.h"
 #include "base/error.h"
 
 namespace xgenmm {
 
 namespace {
-
-constexpr int kMaxDefaultThreads = 16;
 
 // ggml speaks on stderr of its own accord; what matters reaches the user as an Error.
 void silence_ggml() {
@@ -20,14 +16,10 @@ void silence_ggml() {
   static_cast<void>(once);
 }
 
-int default_threads() {
-  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxDefaultThreads);
-}
-
 }  // namespace
 
 Device::Device(int threads, bool importance)
-    : pool_(threads > 0 ? threads : default_threads()),
+    : pool_(threads > 0 ? threads : read_cores().threads()),
       importance_(importance ? std::make_unique<ImportanceSums>() : nullptr) {
   silence_ggml();
   backend_.reset(ggml_backend_cpu_init());

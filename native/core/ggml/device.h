@@ -15,8 +15,8 @@ namespace xgenmm {
 // activations (they run one after another). Owned and used by one thread.
 class Device {
  public:
-  // threads: 0 for one per core of the machine, at most 16. importance: whether to sum up
-  // what meets the weights.
+  // threads: 0 for what Cores::threads() says. importance: whether to sum up what meets the
+  // weights.
   explicit Device(int threads, bool importance = false);
 
   ggml_backend_t backend() const { return backend_.get(); }

@@ -34,6 +34,7 @@ const char* kind_of(ggml_backend_dev_t device) {
 
 SystemInfo system_info() {
   SystemInfo info;
+  info.cores = read_cores();
   info.default_threads = Device(0).threads();
   info.ggml_version = ggml_version();
   for (size_t i = 0; i < ggml_backend_reg_count(); ++i) {

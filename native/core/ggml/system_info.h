@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/cores.h"
+
 namespace xgenmm {
 
 // What there is to compute with.
@@ -24,6 +26,7 @@ struct SystemInfo {
   };
 
   std::string ggml_version;
+  Cores cores;
   int default_threads;
   std::vector<Backend> backends;
   std::vector<Device> devices;

@@ -4,6 +4,7 @@
 #include <new>
 #include <system_error>
 
+#include "base/cores.h"
 #include "base/error.h"
 #include "quant/row_quantizer.h"
 #include "quant/widening.h"
@@ -42,8 +43,8 @@ int64_t quantize_piece(const QuantizeJob& job, int64_t first, int64_t count, flo
 }  // namespace
 
 Quantizer::Quantizer(int threads) {
-  const int processors = static_cast<int>(std::thread::hardware_concurrency());
-  const int count = std::clamp(threads > 0 ? threads : processors, 1, kMaxThreads);
+  const int count =
+      std::clamp(threads > 0 ? threads : read_cores().independent_threads(), 1, kMaxThreads);
   for (int i = 0; i < count; ++i) {
     // Not initialised: what no row is long enough for is never touched.
     scratch_.push_back(std::unique_ptr<float[]>(new float[std::max(kMaxRowLength, kPiece)]));

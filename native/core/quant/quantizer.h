@@ -23,7 +23,8 @@ class Quantizer {
   // too large for the target's type, or -1; with such a value the target's bytes mean nothing.
   using Done = std::function<void(int64_t bad)>;
 
-  // threads: 0 for one for each processor, at most kMaxThreads. All memory is taken here.
+  // threads: 0 for what Cores::independent_threads() says; at most kMaxThreads. All memory is taken
+  // here.
   explicit Quantizer(int threads);
   // Joins the threads, after at most some rows more; a job that is not done by then never is.
   ~Quantizer();
