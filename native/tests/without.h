@@ -15,4 +15,8 @@ class Without {
   Without& operator=(const Without&) = delete;
 };
 
+// What to do without so that each kernel that this processor has gets its turn.
+constexpr const char* kEachInstructionSet[] = {"", "avx512vnni,avx512bf16", "avx512",
+                                               "avx512,avxvnni"};
+
 }  // namespace xgenmm::test

@@ -3,7 +3,7 @@
 // Products of weights of 4 to 8 bits in whole numbers, after one of lanes_*.h and one of dots_*.h.
 #include <cstring>
 
-#include "kernels/packed_product_sets.h"
+#include "kernels/product_kernels.h"
 #include "kernels/tile_loop.h"
 
 namespace xgenmm {

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "kernels/packed_product_sets.h"
+#include "kernels/product_kernels.h"
 #include "kernels/tile_loop.h"
 
 namespace xgenmm {
