@@ -110,16 +110,18 @@ struct Matrix {
 // In two parts each, as threads would.
 std::vector<float> product(const PackedWeights& weights, const std::vector<float>& x,
                            int64_t columns, const Epilogue& epilogue = {}) {
-  const PanelShape shape(weights.type(), weights.width());
-  std::vector<uint8_t> panels(shape.bytes_per_column() * static_cast<size_t>(columns));
+  const PanelShape& shape = weights.panel_shape();
+  // Nothing need be aligned beyond its values.
+  std::vector<uint8_t> memory(shape.bytes_per_column() * static_cast<size_t>(columns) + 4);
+  uint8_t* panels = memory.data() + 4;
   const int64_t border = columns / 2 / kPanelColumns * kPanelColumns;
-  pack_columns(shape, x.data(), weights.width(), columns, 0, border, panels.data());
-  pack_columns(shape, x.data(), weights.width(), columns, border, columns, panels.data());
+  pack_columns(shape, x.data(), weights.width(), columns, 0, border, panels);
+  pack_columns(shape, x.data(), weights.width(), columns, border, columns, panels);
   const int64_t rows = epilogue.rows(weights.rows());
   std::vector<float> out(static_cast<size_t>(columns * rows), NAN);
   const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-  packed_product(weights, panels.data(), columns, epilogue, 0, tiles / 2, out.data());
-  packed_product(weights, panels.data(), columns, epilogue, tiles / 2, tiles, out.data());
+  packed_product(weights, panels, columns, epilogue, 0, tiles / 2, out.data());
+  packed_product(weights, panels, columns, epilogue, tiles / 2, tiles, out.data());
   return out;
 }
 

@@ -11,7 +11,8 @@ ggml_type columns_for(ggml_type weights) {
     case GGML_TYPE_F16:
       return GGML_TYPE_F32;
     case GGML_TYPE_BF16:
-      return cpu_has(CpuFeature::kAvx512Bf16) ? GGML_TYPE_BF16 : GGML_TYPE_F32;
+      return cpu_has(CpuFeature::kAvx512Bf16) && !cpu_has(CpuFeature::kSlowBf16) ? GGML_TYPE_BF16
+                                                                                 : GGML_TYPE_F32;
     default:
       return GGML_TYPE_I8;
   }
