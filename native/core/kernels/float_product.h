@@ -26,28 +26,44 @@ struct Bf16Pairs {
 
 template <typename Pairs>
 struct FloatSums {
+  static constexpr int kTiles = kTilesAtOnce;
   static constexpr int kColumns = kColumnsAtOnce;
 
-  template <int N, int C>
+  template <int N, int T, int C>
   static void add_up(const PackedWeights& weights, const PanelShape& shape, const uint8_t* panel,
-                     int at, int64_t tile, Floats (&sums)[C]) {
+                     int at, int64_t tile, Floats (&sums)[T][C]) {
     const uint8_t* pairs = weights.tile(tile);
+    const size_t tile_bytes = weights.shape().bytes;
     const float* values = reinterpret_cast<const float*>(panel) + at;
     // Of its own, so that the compiler keeps it in registers.
-    Floats total[C];
+    Floats total[T][C];
     XGENMM_UNROLL
-    for (int c = 0; c < C; ++c) total[c] = zeros();
+    for (int t = 0; t < T; ++t) XGENMM_UNROLL
+    for (int c = 0; c < C; ++c) total[t][c] = zeros();
     const int64_t count = shape.blocks() * (kBlock / 2);
     for (int64_t p = 0; p < count; ++p, pairs += Pairs::kBytes, values += 2 * N) {
-      const Floats first = Pairs::first(pairs);
+      Floats weight[T];
       XGENMM_UNROLL
-      for (int c = 0; c < C; ++c) total[c] = fma(first, spread(values[c]), total[c]);
-      const Floats second = Pairs::second(pairs);
+      for (int t = 0; t < T; ++t) weight[t] = Pairs::first(pairs + t * tile_bytes);
+      add_products<T, C>(weight, values, total);
       XGENMM_UNROLL
-      for (int c = 0; c < C; ++c) total[c] = fma(second, spread(values[N + c]), total[c]);
+      for (int t = 0; t < T; ++t) weight[t] = Pairs::second(pairs + t * tile_bytes);
+      add_products<T, C>(weight, values + N, total);
     }
     XGENMM_UNROLL
-    for (int c = 0; c < C; ++c) sums[c] = total[c];
+    for (int t = 0; t < T; ++t) XGENMM_UNROLL
+    for (int c = 0; c < C; ++c) sums[t][c] = total[t][c];
+  }
+
+ private:
+  template <int T, int C>
+  static void add_products(const Floats (&weight)[T], const float* values, Floats (&total)[T][C]) {
+    XGENMM_UNROLL
+    for (int c = 0; c < C; ++c) {
+      const Floats value = spread(values[c]);
+      XGENMM_UNROLL
+      for (int t = 0; t < T; ++t) total[t][c] = fma(weight[t], value, total[t][c]);
+    }
   }
 };
 

@@ -128,17 +128,18 @@ struct Q6Sums {
 
 template <typename Format>
 struct WholeSums {
+  static constexpr int kTiles = 1;
   static constexpr int kColumns = kDotColumns<Format::kBits>;
 
-  template <int N, int C>
+  template <int N, int T, int C>
   static void add_up(const PackedWeights& weights, const PanelShape& shape, const uint8_t* panel,
-                     int at, int64_t tile, Floats (&sums)[C]) {
+                     int at, int64_t tile, Floats (&sums)[T][C]) {
     const uint8_t* scales = weights.tile(tile);
     Totals<C> totals;
     Format::template add_blocks<N, C>(scales, scales + weights.shape().scale_bytes, shape.blocks(),
                                       Panel<N>(shape, panel, at), totals);
     XGENMM_UNROLL
-    for (int c = 0; c < C; ++c) sums[c] = totals.of[c];
+    for (int c = 0; c < C; ++c) sums[0][c] = totals.of[c];
   }
 };
 
