@@ -7,9 +7,13 @@
 #include <vector>
 
 #include "harness.h"
+#include "without.h"
 
 namespace xgenmm {
 namespace {
+
+using test::kEachInstructionSet;
+using test::Without;
 
 // Queries, keys and values as tensors [head size, rows, heads, batches] without gaps.
 struct Problem {
@@ -141,57 +145,69 @@ struct Problem {
 }  // namespace
 
 TEST(attention_of_pictures_matches_double) {
-  Problem(72, 25, 25, 4, 4, 3, GGML_TYPE_F32).check();
-  Problem(16, 9, 33, 2, 2, 1, GGML_TYPE_F32).check();
-  Problem(48, 1, 1, 2, 2, 2, GGML_TYPE_F32).check();
+  for (const char* missing : kEachInstructionSet) {
+    const Without without(missing);
+    Problem(72, 25, 25, 4, 4, 3, GGML_TYPE_F32).check();
+    Problem(16, 9, 33, 2, 2, 1, GGML_TYPE_F32).check();
+    Problem(48, 1, 1, 2, 2, 2, GGML_TYPE_F32).check();
+  }
 }
 
 TEST(attention_with_a_window_matches_double) {
-  for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
-    for (const int64_t queries : {1, 3, 14, 70}) {
-      Problem problem(96, queries, 150, 4, 2, 1, type);
-      problem.see_window(63);
-      problem.check();
+  for (const char* missing : kEachInstructionSet) {
+    const Without without(missing);
+    for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+      for (const int64_t queries : {1, 3, 14, 70}) {
+        Problem problem(96, queries, 150, 4, 2, 1, type);
+        problem.see_window(63);
+        problem.check();
+      }
     }
   }
 }
 
 TEST(attention_of_a_query_does_not_depend_on_the_others) {
-  Problem all(96, 40, 200, 2, 2, 1, GGML_TYPE_F16);
-  all.see_window(100);
-  const std::vector<float> together = all.compute();
-  for (int64_t i = 0; i < all.queries; ++i) {
-    Problem one = all;
-    one.queries = 1;
-    one.q.clear();
-    for (int64_t h = 0; h < all.heads; ++h) {
-      const auto row = all.q.begin() + (h * all.queries + i) * all.head_size;
-      one.q.insert(one.q.end(), row, row + all.head_size);
+  for (const char* missing : kEachInstructionSet) {
+    const Without without(missing);
+    Problem all(96, 40, 200, 2, 2, 1, GGML_TYPE_F16);
+    all.see_window(100);
+    const std::vector<float> together = all.compute();
+    for (int64_t i = 0; i < all.queries; ++i) {
+      Problem one = all;
+      one.queries = 1;
+      one.q.clear();
+      for (int64_t h = 0; h < all.heads; ++h) {
+        const auto row = all.q.begin() + (h * all.queries + i) * all.head_size;
+        one.q.insert(one.q.end(), row, row + all.head_size);
+      }
+      one.mask.assign(all.mask.begin() + i * all.keys, all.mask.begin() + (i + 1) * all.keys);
+      const std::vector<float> alone = one.compute();
+      for (size_t j = 0; j < alone.size(); ++j)
+        CHECK_EQ(alone[j], together[static_cast<size_t>(i) * alone.size() + j]);
     }
-    one.mask.assign(all.mask.begin() + i * all.keys, all.mask.begin() + (i + 1) * all.keys);
-    const std::vector<float> alone = one.compute();
-    for (size_t j = 0; j < alone.size(); ++j)
-      CHECK_EQ(alone[j], together[static_cast<size_t>(i) * alone.size() + j]);
   }
 }
 
 // A slot's ring may have rows from a request that failed.
 TEST(attention_does_not_see_what_is_hidden_and_no_number) {
-  for (const float odd : {std::numeric_limits<float>::infinity(), NAN}) {
-    Problem problem(48, 9, 40, 2, 1, 1, GGML_TYPE_F32);
-    problem.see_window(20);
-    const std::vector<float> expected = problem.compute();
-    // The last query is the only one to see the last key, and none sees the first ones.
-    for (const int64_t row : {int64_t{0}, int64_t{3}, problem.keys - 1}) {
-      for (std::vector<uint8_t>* side : {&problem.k, &problem.v}) {
-        float* values = reinterpret_cast<float*>(side->data()) + row * problem.head_size;
-        std::fill_n(values, problem.head_size, odd);
+  for (const char* missing : kEachInstructionSet) {
+    const Without without(missing);
+    for (const float odd : {std::numeric_limits<float>::infinity(), NAN}) {
+      Problem problem(48, 9, 40, 2, 1, 1, GGML_TYPE_F32);
+      problem.see_window(20);
+      const std::vector<float> expected = problem.compute();
+      // The last query is the only one to see the last key, and none sees the first ones.
+      for (const int64_t row : {int64_t{0}, int64_t{3}, problem.keys - 1}) {
+        for (std::vector<uint8_t>* side : {&problem.k, &problem.v}) {
+          float* values = reinterpret_cast<float*>(side->data()) + row * problem.head_size;
+          std::fill_n(values, problem.head_size, odd);
+        }
       }
+      const std::vector<float> out = problem.compute();
+      const size_t of_query = static_cast<size_t>(problem.heads * problem.head_size);
+      for (size_t i = 0; i < 8 * of_query; ++i) CHECK_EQ(out[i], expected[i]);
+      for (size_t i = 8 * of_query; i < out.size(); ++i) CHECK(!std::isfinite(out[i]));
     }
-    const std::vector<float> out = problem.compute();
-    const size_t of_query = static_cast<size_t>(problem.heads * problem.head_size);
-    for (size_t i = 0; i < 8 * of_query; ++i) CHECK_EQ(out[i], expected[i]);
-    for (size_t i = 8 * of_query; i < out.size(); ++i) CHECK(!std::isfinite(out[i]));
   }
 }
 

@@ -11,8 +11,6 @@
 namespace xgenmm::test {
 namespace {
 
-constexpr const char* kSets[] = {"", "avx512", "avx2"};
-
 // A ring into which positions 0 .. length - 1 were written, and what it was given.
 struct Cache {
   int64_t head_size, heads, rows, length;
@@ -121,7 +119,7 @@ TEST(cached_attention_equals_softmax_over_what_is_seen) {
       {GGML_TYPE_F16, 20, 6, 2, 48, 131, 30, 9},     {GGML_TYPE_Q8_0, 64, 4, 2, 64, 150, 33, 25},
       {GGML_TYPE_F16, 128, 4, 4, 256, 700, 200, 50}, {GGML_TYPE_F32, 7, 1, 1, 16, 1, 0, 1},
   };
-  for (const char* set : kSets) {
+  for (const char* set : kEachInstructionSet) {
     const Without without(set);
     for (const Case& c : cases) {
       Cache cache(c.type, c.head_size, c.kv_heads, c.rows, c.length);
@@ -134,7 +132,7 @@ TEST(cached_attention_equals_softmax_over_what_is_seen) {
 }
 
 TEST(cached_attention_gives_a_query_the_same_whatever_comes_with_it) {
-  for (const char* set : kSets) {
+  for (const char* set : kEachInstructionSet) {
     const Without without(set);
     for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
       Cache cache(type, 96, 2, 128, 190);
@@ -147,7 +145,7 @@ TEST(cached_attention_gives_a_query_the_same_whatever_comes_with_it) {
 }
 
 TEST(cached_attention_does_not_see_numbers_that_are_none_where_it_must_not) {
-  for (const char* set : kSets) {
+  for (const char* set : kEachInstructionSet) {
     const Without without(set);
     Cache cache(GGML_TYPE_F32, 16, 2, 64, 60);
     const std::vector<float> queries = some_queries(20 * 2 * 16);

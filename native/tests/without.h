@@ -15,4 +15,8 @@ class Without {
   Without& operator=(const Without&) = delete;
 };
 
+// What to do without so that each kernel that this processor has gets its turn.
+constexpr const char* kEachInstructionSet[] = {"",       "slowbf16",       "avx512vnni",
+                                               "avx512", "avx512,avxvnni", "avx2"};
+
 }  // namespace xgenmm::test

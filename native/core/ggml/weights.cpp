@@ -65,16 +65,17 @@ void Weights::pack(ThreadPool& pool, size_t memory, const ggml_tensor* skip,
   for (size_t i = 0; i < names.size(); ++i) {
     progress(static_cast<double>(i) / static_cast<double>(names.size()));
     ggml_tensor* tensor = get(names[i]);
+    const ggml_type packed = is_stopgap(names[i], *tensor) ? GGML_TYPE_Q8_0 : tensor->type;
     try {
       packed_.push_back(
-          std::make_unique<PackedWeights>(tensor->type, tensor->ne[0], tensor->ne[1]));
+          std::make_unique<PackedWeights>(tensor->type, packed, tensor->ne[0], tensor->ne[1]));
     } catch (const std::bad_alloc&) {
       throw Error(ErrorCode::kOutOfMemory, "tensor \"" + names[i] + "\" does not fit into memory");
     }
-    PackedWeights& packed = *packed_.back();
+    PackedWeights& weights = *packed_.back();
     const ThreadPool::Session session(pool);
-    pool.run(packed.tiles(), 1,
-             [&](int64_t first, int64_t last, int) { packed.pack(tensor->data, first, last); });
+    pool.run(weights.tiles(), 1,
+             [&](int64_t first, int64_t last, int) { weights.pack(tensor->data, first, last); });
     tensor->extra = packed_.back().get();
     file_->release(*file_->find_tensor(names[i]));
   }

@@ -1,6 +1,6 @@
 #include "kernels/attention.h"
 
-#include "kernels/attention_sets.h"
+#include "kernels/attention_kernels.h"
 #include "kernels/cpu_features.h"
 
 namespace xgenmm {

@@ -1,7 +1,7 @@
 #include "kernels/lanes_avx2.h"
 
 #include "kernels/attention_kernel.h"
-#include "kernels/attention_sets.h"
+#include "kernels/attention_kernels.h"
 
 namespace xgenmm {
 

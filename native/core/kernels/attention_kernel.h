@@ -14,7 +14,7 @@ namespace {
 constexpr uint8_t kMissing = 0, kLoaded = 1, kOdd = 2;
 
 // The scratch has room for as many.
-static_assert(kQueriesAtOnce <= 8);
+static_assert(kQueriesAtOnce <= 8 && kValuesAtOnce <= 3);
 
 constexpr uint16_t kMinusInfinity = 0xFC00;  // in f16
 
@@ -98,7 +98,11 @@ class Head {
     int64_t d = 0;
     for (; d + kValuesAtOnce * kLanes <= padded_size_; d += kValuesAtOnce * kLanes)
       mix<G, kValuesAtOnce>(d, first, head, batch, inverse, seen);
-    for (; d < padded_size_; d += kLanes) mix<G, 1>(d, first, head, batch, inverse, seen);
+    if (padded_size_ - d == 2 * kLanes) {
+      mix<G, 2>(d, first, head, batch, inverse, seen);
+    } else if (d < padded_size_) {
+      mix<G, 1>(d, first, head, batch, inverse, seen);
+    }
   }
 
  private:

@@ -1,7 +1,7 @@
 #include "kernels/lanes_plain.h"
 
 #include "kernels/attention_kernel.h"
-#include "kernels/attention_sets.h"
+#include "kernels/attention_kernels.h"
 
 namespace xgenmm {
 

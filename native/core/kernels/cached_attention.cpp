@@ -1,6 +1,6 @@
 #include "kernels/cached_attention.h"
 
-#include "kernels/cached_attention_sets.h"
+#include "kernels/cached_attention_kernels.h"
 #include "kernels/cpu_features.h"
 
 namespace xgenmm {

@@ -1,7 +1,7 @@
 #include "kernels/lanes_avx512.h"
 
 #include "kernels/cached_attention_kernel.h"
-#include "kernels/cached_attention_sets.h"
+#include "kernels/cached_attention_kernels.h"
 
 namespace xgenmm {
 

@@ -42,6 +42,7 @@ unsigned of_processor() {
   if (__builtin_cpu_supports("avx512vnni")) features |= bit(CpuFeature::kAvx512Vnni);
 #ifdef XGENMM_AVX512BF16
   if ((more >> 5 & 1) != 0) features |= bit(CpuFeature::kAvx512Bf16);
+  if (__builtin_cpu_is("intel")) features |= bit(CpuFeature::kSlowBf16);
 #endif
 #endif
   return features;
@@ -68,6 +69,7 @@ constexpr Name kNames[] = {
      bit(CpuFeature::kAvx512) | bit(CpuFeature::kAvx512Vnni) | bit(CpuFeature::kAvx512Bf16)},
     {"avx512vnni", bit(CpuFeature::kAvx512Vnni)},
     {"avx512bf16", bit(CpuFeature::kAvx512Bf16)},
+    {"slowbf16", bit(CpuFeature::kSlowBf16)},
 };
 
 unsigned without(const char* names) {

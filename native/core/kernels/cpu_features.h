@@ -9,11 +9,13 @@ enum class CpuFeature {
   kAvx512,  // F, BW, DQ and VL; needs AVX2
   kAvx512Vnni,  // needs AVX-512, as does the next
   kAvx512Bf16,
+  kSlowBf16,  // Intel's, where products in bf16 take twice as long as in f32
 };
 
 // Whether the processor has it, the build knows it and nobody wants to do without it: the
 // environment variable XGENMM_WITHOUT may name features (avx2, avxvnni, avx512, avx512vnni,
-// avx512bf16, separated by commas), for tests and comparisons. What needs a feature goes with it.
+// avx512bf16, slowbf16, separated by commas), for tests and comparisons. What needs a feature goes
+// with it.
 bool cpu_has(CpuFeature feature);
 
 // For tests: from here on, as if XGENMM_WITHOUT were this. Models that are loaded already must not

@@ -7,9 +7,11 @@
 namespace xgenmm {
 namespace {
 
-// Weights of 8 bits and their signs take registers.
+// Measured: where there is little to unpack more columns cost more moves than they save.
 template <int Bits>
-constexpr int kDotColumns = Bits == 8 ? 4 : kColumnsAtOnce;
+constexpr int kDotColumns = Bits == 4   ? 3
+                            : Bits == 6 ? 6
+                                        : 4;
 
 inline __m256i add_pairs(__m256i pairs) {
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));

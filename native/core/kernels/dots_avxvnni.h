@@ -6,8 +6,9 @@
 namespace xgenmm {
 namespace {
 
+// Six have room in the registers, but only where weights of 6 bits are put together does it pay.
 template <int Bits>
-constexpr int kDotColumns = kColumnsAtOnce;
+constexpr int kDotColumns = Bits == 6 ? 6 : 4;
 
 template <int Bits, int C>
 class Dots {

@@ -10,6 +10,7 @@ namespace xgenmm {
 namespace {
 
 constexpr int kLanes = 16;
+constexpr int kTilesAtOnce = 1;
 constexpr int kColumnsAtOnce = 6;
 constexpr int kQueriesAtOnce = 6;
 constexpr int kValuesAtOnce = 1;

@@ -13,8 +13,9 @@ namespace {
 
 // A vector's floats; tiles have as many rows.
 constexpr int kLanes = 16;
-// Vectors of sums that stay in registers: columns of a product, queries that meet the same keys,
-// and vectors of values that these mix.
+// Vectors of sums that stay in registers: tiles and columns of a product, queries that meet the
+// same keys, and vectors of values that these mix.
+constexpr int kTilesAtOnce = 2;
 constexpr int kColumnsAtOnce = 12;
 constexpr int kQueriesAtOnce = 8;
 constexpr int kValuesAtOnce = 3;

@@ -1,7 +1,7 @@
 #include "kernels/norm.h"
 
 #include "kernels/cpu_features.h"
-#include "kernels/norm_sets.h"
+#include "kernels/norm_kernels.h"
 
 namespace xgenmm {
 namespace {

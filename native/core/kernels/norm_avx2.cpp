@@ -1,7 +1,7 @@
 #include "kernels/lanes_avx2.h"
 
 #include "kernels/norm_kernel.h"
-#include "kernels/norm_sets.h"
+#include "kernels/norm_kernels.h"
 
 namespace xgenmm {
 

@@ -1,7 +1,7 @@
 #include "kernels/packed_product.h"
 
 #include "kernels/cpu_features.h"
-#include "kernels/packed_product_sets.h"
+#include "kernels/product_kernels.h"
 
 namespace xgenmm {
 namespace {
@@ -26,33 +26,46 @@ const ProductKernel* bf16_product() {
   return nullptr;
 }
 
-const ProductKernel* find_product(ggml_type weights) {
-  switch (weights) {
-    case GGML_TYPE_Q8_0:
-    case GGML_TYPE_Q4_K:
-    case GGML_TYPE_Q6_K:
-      return whole_product();
-    case GGML_TYPE_BF16:
-      return bf16_product();
-    default:
-      return nullptr;
-  }
+const ProductKernel* float_product() {
+#ifdef XGENMM_AVX512
+  if (cpu_has(CpuFeature::kAvx512)) return &kFloatProductAvx512;
+#endif
+#ifdef XGENMM_AVX2
+  if (cpu_has(CpuFeature::kAvx2)) return &kFloatProductAvx2;
+#endif
+  return nullptr;
+}
+
+const ProductKernel* product_for(ggml_type columns) {
+  return columns == GGML_TYPE_I8     ? whole_product()
+         : columns == GGML_TYPE_BF16 ? bf16_product()
+                                     : float_product();
 }
 
 }  // namespace
 
 bool has_packed_product(ggml_type type) {
-  return find_product(type) != nullptr;
+  switch (type) {
+    case GGML_TYPE_Q8_0:
+    case GGML_TYPE_Q4_K:
+    case GGML_TYPE_Q6_K:
+    case GGML_TYPE_BF16:
+    case GGML_TYPE_F16:
+    case GGML_TYPE_F32:
+      return product_for(PanelShape(type, kBlock).columns) != nullptr;
+    default:
+      return false;
+  }
 }
 
 void pack_columns(const PanelShape& shape, const float* x, int64_t stride, int64_t columns,
                   int64_t first, int64_t last, uint8_t* panels) {
-  find_product(shape.weights)->pack_columns(shape, x, stride, columns, first, last, panels);
+  product_for(shape.columns)->pack_columns(shape, x, stride, columns, first, last, panels);
 }
 
 void packed_product(const PackedWeights& weights, const uint8_t* panels, int64_t columns,
                     const Epilogue& epilogue, int64_t first_tile, int64_t last_tile, float* out) {
-  find_product(weights.type())
+  product_for(weights.panel_shape().columns)
       ->product(weights, panels, columns, epilogue, first_tile, last_tile, out);
 }
 

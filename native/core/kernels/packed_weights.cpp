@@ -119,6 +119,14 @@ void round_f16_row(const uint8_t* in, int64_t width, int row, uint8_t* scales, u
   }
 }
 
+// Values of `size` bytes.
+template <size_t size>
+void pack_float_row(const uint8_t* in, int64_t width, int row, uint8_t* values) {
+  for (int64_t i = 0; i < width; ++i)
+    std::memcpy(values + static_cast<size_t>(i * kTileRows + row) * size,
+                in + static_cast<size_t>(i) * size, size);
+}
+
 void pack_bf16_row(const uint8_t* in, int64_t width, int row, uint8_t* values) {
   for (int64_t i = 0; i < width; ++i)
     std::memcpy(values + (i / 2 * kTileRows + row) * 4 + i % 2 * 2, in + i * 2, 2);
@@ -126,9 +134,9 @@ void pack_bf16_row(const uint8_t* in, int64_t width, int row, uint8_t* values) {
 
 }  // namespace
 
-PackedWeights::PackedWeights(ggml_type stored, int64_t width, int64_t rows)
+PackedWeights::PackedWeights(ggml_type stored, ggml_type packed, int64_t width, int64_t rows)
     : stored_(stored),
-      type_(stored == GGML_TYPE_F16 ? GGML_TYPE_Q8_0 : stored),
+      type_(packed),
       width_(width),
       rows_(rows),
       shape_(type_, width),
@@ -151,7 +159,11 @@ void PackedWeights::pack(const void* rows, int64_t first_tile, int64_t last_tile
     for (int row = 0; row < count; ++row) {
       const uint8_t* in =
           static_cast<const uint8_t*>(rows) + static_cast<size_t>(first + row) * row_bytes;
-      switch (stored_) {
+      if (stored_ != type_) {
+        round_f16_row(in, width_, row, scales, values);
+        continue;
+      }
+      switch (type_) {
         case GGML_TYPE_Q8_0:
           pack_q8_row(in, blocks, row, scales, values);
           break;
@@ -164,8 +176,11 @@ void PackedWeights::pack(const void* rows, int64_t first_tile, int64_t last_tile
         case GGML_TYPE_BF16:
           pack_bf16_row(in, width_, row, values);
           break;
+        case GGML_TYPE_F16:
+          pack_float_row<2>(in, width_, row, values);
+          break;
         default:
-          round_f16_row(in, width_, row, scales, values);
+          pack_float_row<4>(in, width_, row, values);
       }
     }
   }

@@ -11,9 +11,9 @@ namespace xgenmm {
 // tile are zero, and so is what a row lacks to whole blocks.
 class PackedWeights {
  public:
-  // Reserves the memory; the tiles are to be packed afterwards. stored: the type of the rows. F16
-  // is rounded to Q8_0 as it is packed. Throws std::bad_alloc.
-  PackedWeights(ggml_type stored, int64_t width, int64_t rows);
+  // Reserves the memory; the tiles are to be packed afterwards. stored: the type of the rows.
+  // packed: that of the tiles, the same or, for F16, Q8_0. Throws std::bad_alloc.
+  PackedWeights(ggml_type stored, ggml_type packed, int64_t width, int64_t rows);
 
   ggml_type type() const { return type_; }
   int64_t width() const { return width_; }
@@ -31,7 +31,7 @@ class PackedWeights {
     return data_.get() + static_cast<size_t>(index) * shape_.bytes;
   }
 
-  // rows: the whole matrix as ggml stores it in the type `stored`. Different tiles may be packed by
+  // rows: the whole matrix as ggml stores it. Different tiles may be packed by
   // different threads.
   void pack(const void* rows, int64_t first_tile, int64_t last_tile);
 

@@ -18,10 +18,10 @@ constexpr int part_of(int columns, int limit) {
 
 // What the kernels of all types of weights share: the order in which tiles meet panels, and the
 // epilogue. `AddUp` has
-//   static constexpr int kColumns;  // how many at once have their sums in registers
-//   template <int N, int C> static void add_up(const PackedWeights&, const PanelShape&,
-//       const uint8_t* panel, int at, int64_t tile, Floats (&sums)[C]);
-// which gives the products of one tile with columns [at, at + C) of a panel of N.
+//   static constexpr int kTiles, kColumns;  // how many at once have their sums in registers
+//   template <int N, int T, int C> static void add_up(const PackedWeights&, const PanelShape&,
+//       const uint8_t* panel, int at, int64_t tile, Floats (&sums)[T][C]);
+// which gives the products of T tiles from `tile` on with columns [at, at + C) of a panel of N.
 template <typename AddUp>
 class TileLoop {
  public:
@@ -35,7 +35,8 @@ class TileLoop {
     const int64_t cached = full > kPanelColumns ? full : kPanelColumns;
     for (int64_t from = 0; from < columns; from += cached) {
       const int64_t to = from + cached < columns ? from + cached : columns;
-      for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+      for (int64_t tile = first_tile; tile < last_tile;) {
+        const bool many = last_tile - tile >= AddUp::kTiles;
         for (int64_t start = from; start < to;) {
           const int n = panel_width(columns - start);
           const Meeting meeting{
@@ -48,22 +49,23 @@ class TileLoop {
               out + start * rows};
           switch (n) {
             case kPanelColumns:
-              meet<kPanelColumns>(meeting);
+              meet<kPanelColumns>(meeting, many);
               break;
             case 8:
-              meet<8>(meeting);
+              meet<8>(meeting, many);
               break;
             case 4:
-              meet<4>(meeting);
+              meet<4>(meeting, many);
               break;
             case 2:
-              meet<2>(meeting);
+              meet<2>(meeting, many);
               break;
             default:
-              meet<1>(meeting);
+              meet<1>(meeting, many);
           }
           start += n;
         }
+        tile += many ? AddUp::kTiles : 1;
       }
     }
   }
@@ -72,7 +74,7 @@ class TileLoop {
   // Columns whose panels stay in a core's cache while all its tiles meet them.
   static constexpr size_t kCachedBytes = 1 << 20;
 
-  // One tile and one panel. residual, out: of the panel's first column.
+  // Tiles from `tile` on and one panel. residual, out: of the panel's first column.
   struct Meeting {
     const PackedWeights& weights;
     const PanelShape& shape;
@@ -83,38 +85,55 @@ class TileLoop {
     float* out;
   };
 
+  // kTiles tiles or one.
   template <int N>
-  static void meet(const Meeting& meeting) {
+  static void meet(const Meeting& meeting, bool many) {
     constexpr int kPart = part_of(N, AddUp::kColumns);
-    for (int at = 0; at < N; at += kPart) multiply<N, kPart>(meeting, at);
+    for (int at = 0; at < N; at += kPart) {
+      if (many) {
+        multiply<N, AddUp::kTiles, kPart>(meeting, at);
+      } else {
+        multiply<N, 1, kPart>(meeting, at);
+      }
+    }
   }
 
-  template <int N, int C>
-  static void add_up(const Meeting& m, int at, int64_t tile, Floats (&sums)[C]) {
-    AddUp::template add_up<N, C>(m.weights, m.shape, m.panel, at, tile, sums);
+  template <int N, int T, int C>
+  static void add_up(const Meeting& m, int at, int64_t tile, Floats (&sums)[T][C]) {
+    AddUp::template add_up<N, T, C>(m.weights, m.shape, m.panel, at, tile, sums);
     if (m.epilogue.bias == nullptr) return;
-    const Floats more = load_first(m.epilogue.bias + tile * kTileRows, m.weights.rows_in(tile));
-    XGENMM_UNROLL
-    for (int c = 0; c < C; ++c) sums[c] = add(sums[c], more);
+    for (int t = 0; t < T; ++t) {
+      const float* bias = m.epilogue.bias + (tile + t) * kTileRows;
+      const Floats more = load_first(bias, m.weights.rows_in(tile + t));
+      XGENMM_UNROLL
+      for (int c = 0; c < C; ++c) sums[t][c] = add(sums[t][c], more);
+    }
   }
 
-  template <int N, int C>
+  template <int N, int T, int C>
   static void multiply(const Meeting& m, int at) {
-    Floats sums[C];
-    add_up<N, C>(m, at, m.tile, sums);
+    Floats sums[T][C];
+    add_up<N, T, C>(m, at, m.tile, sums);
     const int64_t rows = m.epilogue.rows(m.weights.rows());
     if (m.epilogue.curve == Epilogue::Curve::kGelu) {
-      for (int c = 0; c < C; ++c) sums[c] = gelu(sums[c]);
+      for (auto& of_tile : sums) {
+        for (Floats& sum : of_tile) sum = gelu(sum);
+      }
     } else if (m.epilogue.curve == Epilogue::Curve::kGatedSilu) {
-      Floats values[C];
-      add_up<N, C>(m, at, m.tile + rows / kTileRows, values);
-      for (int c = 0; c < C; ++c) sums[c] = mul(silu(sums[c]), values[c]);
+      Floats values[T][C];
+      add_up<N, T, C>(m, at, m.tile + rows / kTileRows, values);
+      for (int t = 0; t < T; ++t) {
+        for (int c = 0; c < C; ++c) sums[t][c] = mul(silu(sums[t][c]), values[t][c]);
+      }
     }
-    const int count = m.weights.rows_in(m.tile);
-    for (int c = 0; c < C; ++c) {
-      const int64_t place = (at + c) * rows + m.tile * kTileRows;
-      if (m.residual != nullptr) sums[c] = add(sums[c], load_first(m.residual + place, count));
-      store_first(m.out + place, sums[c], count);
+    for (int t = 0; t < T; ++t) {
+      const int count = m.weights.rows_in(m.tile + t);
+      for (int c = 0; c < C; ++c) {
+        const int64_t place = (at + c) * rows + (m.tile + t) * kTileRows;
+        Floats y = sums[t][c];
+        if (m.residual != nullptr) y = add(y, load_first(m.residual + place, count));
+        store_first(m.out + place, y, count);
+      }
     }
   }
 };

@@ -3,7 +3,7 @@
 // Products of weights of 4 to 8 bits in whole numbers, after one of lanes_*.h and one of dots_*.h.
 #include <cstring>
 
-#include "kernels/packed_product_sets.h"
+#include "kernels/product_kernels.h"
 #include "kernels/tile_loop.h"
 
 namespace xgenmm {
@@ -128,36 +128,36 @@ struct Q6Sums {
 
 template <typename Format>
 struct WholeSums {
+  static constexpr int kTiles = 1;
   static constexpr int kColumns = kDotColumns<Format::kBits>;
 
-  template <int N, int C>
+  template <int N, int T, int C>
   static void add_up(const PackedWeights& weights, const PanelShape& shape, const uint8_t* panel,
-                     int at, int64_t tile, Floats (&sums)[C]) {
+                     int at, int64_t tile, Floats (&sums)[T][C]) {
     const uint8_t* scales = weights.tile(tile);
     Totals<C> totals;
     Format::template add_blocks<N, C>(scales, scales + weights.shape().scale_bytes, shape.blocks(),
                                       Panel<N>(shape, panel, at), totals);
     XGENMM_UNROLL
-    for (int c = 0; c < C; ++c) sums[c] = totals.of[c];
+    for (int c = 0; c < C; ++c) sums[0][c] = totals.of[c];
   }
 };
 
-// Quantises one block of a column that is one of a panel of n, to within -127 .. 127.
-template <typename Correct>
-void pack_block(Floats a, Floats b, int n, int8_t* values, float* scale, Correct&& correct) {
-  const float highest = largest(max(abs(a), abs(b)));
-  // Zero times anything that is not finite is not a number, which maxima may lose.
-  const float poison = sum(fma(a, zeros(), mul(b, zeros())));
-  *scale = highest / 127.0f + poison;
-  const Floats inverse = spread(highest > 0.0f ? 127.0f / highest : 0.0f);
-  const Floats whole_a = nearest(clamp(mul(a, inverse), 127.0f));
-  const Floats whole_b = nearest(clamp(mul(b, inverse), 127.0f));
-  int8_t bytes[kBlock];
-  store_i8(bytes, whole_a);
-  store_i8(bytes + kLanes, whole_b);
-  for (int g = 0; g < 8; ++g) std::memcpy(values + g * 4 * n, bytes + g * 4, 4);
-  correct(static_cast<int32_t>(sum(whole_a)), static_cast<int32_t>(sum(whole_b)), *scale);
-}
+// A block of a column, quantised to within -127 .. 127.
+struct RoundedBlock {
+  float scale;
+  Floats front, back;  // whole numbers
+
+  RoundedBlock(Floats a, Floats b) {
+    const float highest = largest(max(abs(a), abs(b)));
+    // Zero times what is not finite is no number, which maxima may lose.
+    const bool is_finite = !has_nan(fma(a, zeros(), mul(b, zeros())));
+    scale = is_finite ? highest / 127.0f : __builtin_nanf("");
+    const Floats inverse = spread(highest > 0.0f ? 127.0f / highest : 0.0f);
+    front = nearest(clamp(mul(a, inverse), 127.0f));
+    back = nearest(clamp(mul(b, inverse), 127.0f));
+  }
+};
 
 void pack_whole_columns(const PanelShape& shape, const float* x, int64_t stride, int64_t columns,
                         int64_t first, int64_t last, uint8_t* panels) {
@@ -165,29 +165,30 @@ void pack_whole_columns(const PanelShape& shape, const float* x, int64_t stride,
     const int n = panel_width(columns - start);
     uint8_t* panel = panels + static_cast<size_t>(start) * shape.bytes_per_column();
     float* scales = reinterpret_cast<float*>(panel + shape.scales_at(n));
-    uint8_t* corrections = panel + shape.corrections_at(n);
+    int32_t* whole = reinterpret_cast<int32_t*>(panel + shape.corrections_at(n));
+    float* fractions = reinterpret_cast<float*>(whole);
     for (int c = 0; c < n; ++c) {
       const float* column = x + (start + c) * stride;
       for (int64_t b = 0; b < shape.blocks(); ++b) {
-        int8_t* values = reinterpret_cast<int8_t*>(panel) + (b * 8 * n + c) * 4;
-        int32_t* whole =
-            reinterpret_cast<int32_t*>(corrections) + b * shape.corrections_per_block * n + c;
-        float* fraction = reinterpret_cast<float*>(whole);
         const int64_t left = shape.width - b * kBlock;
-        const float* block = column + b * kBlock;
-        const Floats front = load_first(block, left);
-        const Floats back = left > kLanes ? load_first(block + kLanes, left - kLanes) : zeros();
-        pack_block(front, back, n, values, scales + b * n + c,
-                   [&](int32_t front_sum, int32_t back_sum, float scale) {
-                     if (shape.weights == GGML_TYPE_Q8_0) {
-                       *whole = -128 * (front_sum + back_sum);
-                     } else if (shape.weights == GGML_TYPE_Q4_K) {
-                       *fraction = scale * static_cast<float>(front_sum + back_sum);
-                     } else {
-                       whole[0] = -32 * front_sum;
-                       whole[n] = -32 * back_sum;
-                     }
-                   });
+        const float* at = column + b * kBlock;
+        const RoundedBlock block(load_first(at, left),
+                                 left > kLanes ? load_first(at + kLanes, left - kLanes) : zeros());
+        int8_t bytes[kBlock];
+        store_i8(bytes, block.front);
+        store_i8(bytes + kLanes, block.back);
+        int8_t* values = reinterpret_cast<int8_t*>(panel) + (b * 8 * n + c) * 4;
+        for (int g = 0; g < 8; ++g) std::memcpy(values + g * 4 * n, bytes + g * 4, 4);
+        scales[b * n + c] = block.scale;
+        const int64_t place = b * shape.corrections_per_block * n + c;
+        if (shape.weights == GGML_TYPE_Q8_0) {
+          whole[place] = static_cast<int32_t>(-128.0f * sum(add(block.front, block.back)));
+        } else if (shape.weights == GGML_TYPE_Q4_K) {
+          fractions[place] = block.scale * sum(add(block.front, block.back));
+        } else {
+          whole[place] = static_cast<int32_t>(-32.0f * sum(block.front));
+          whole[place + n] = static_cast<int32_t>(-32.0f * sum(block.back));
+        }
       }
     }
     start += n;

@@ -2,18 +2,19 @@
 
 #include <cstring>
 
-#include "kernels/packed_product_sets.h"
+#include "kernels/product_kernels.h"
 #include "kernels/tile_loop.h"
 
 namespace xgenmm {
 namespace {
 
 struct PairSums {
+  static constexpr int kTiles = 1;
   static constexpr int kColumns = kColumnsAtOnce;
 
-  template <int N, int C>
+  template <int N, int T, int C>
   static void add_up(const PackedWeights& weights, const PanelShape& shape, const uint8_t* panel,
-                     int at, int64_t tile, Floats (&sums)[C]) {
+                     int at, int64_t tile, Floats (&sums)[T][C]) {
     const uint8_t* pairs = weights.tile(tile);
     const int32_t* values = reinterpret_cast<const int32_t*>(panel) + at;
     // Of its own, so that the compiler keeps it in registers.
@@ -28,7 +29,7 @@ struct PairSums {
         total[c] = _mm512_dpbf16_ps(total[c], of_rows, (__m512bh)_mm512_set1_epi32(values[c]));
     }
     XGENMM_UNROLL
-    for (int c = 0; c < C; ++c) sums[c] = total[c];
+    for (int c = 0; c < C; ++c) sums[0][c] = total[c];
   }
 };
 
