@@ -35,8 +35,7 @@ Attention attention_of(const ggml_tensor* out) {
   const ggml_tensor* k = out->src[1];
   const ggml_tensor* mask = out->src[4];
   const auto rows = [](const ggml_tensor* t) {
-    return Attention::Rows{static_cast<const uint8_t*>(t->data), t->type, t->nb[1], t->nb[2],
-                           t->nb[3]};
+    return Attention::Rows{static_cast<const uint8_t*>(t->data), t->nb[1], t->nb[2], t->nb[3]};
   };
   Attention attention{};
   attention.queries = rows(q);
@@ -46,7 +45,6 @@ Attention attention_of(const ggml_tensor* out) {
   attention.query_count = q->ne[1];
   attention.key_count = k->ne[1];
   attention.heads = q->ne[2];
-  attention.kv_heads = k->ne[2];
   attention.batches = q->ne[3];
   attention.scale = 1.0f / std::sqrt(static_cast<float>(q->ne[0]));
   if (mask != nullptr) {

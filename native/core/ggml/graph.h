@@ -68,7 +68,7 @@ class Graph {
   ggml_tensor* layer_norm(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias, float epsilon);
   ggml_tensor* rms_norm(ggml_tensor* x, ggml_tensor* weight, float epsilon);
   // softmax(q k^T / sqrt(head size) + mask) v in f32
-  // q: [head_dim, queries, heads, n]; k, v: [head_dim, keys, kv heads, n]; mask: F16 [keys,
+  // q: [head_dim, queries, heads, n]; k, v: [head_dim, keys, heads, n]; mask: F16 [keys,
   // queries, 1, n or 1] or nullptr
   // -> [head_dim, heads, queries, n]
   ggml_tensor* attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, ggml_tensor* mask);

@@ -21,7 +21,7 @@ Attend find_attend() {
 }  // namespace
 
 int64_t Attention::units() const {
-  return kv_heads * batches;
+  return heads * batches;
 }
 
 size_t Attention::scratch_size() const {

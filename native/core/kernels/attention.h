@@ -8,22 +8,22 @@
 namespace xgenmm {
 
 // softmax(scale q k^T + mask) v for several heads and pictures, in f32. Queries, keys and values
-// are rows of `head_size` values; strides are in bytes.
+// are rows of `head_size` floats; strides are in bytes.
 struct Attention {
   struct Rows {
     const uint8_t* data;
-    ggml_type type;  // queries: F32; keys and values: F32, F16 or Q8_0
     size_t row_stride, head_stride, batch_stride;
 
-    const uint8_t* row(int64_t index, int64_t head, int64_t batch) const {
-      return data + static_cast<size_t>(index) * row_stride +
-             static_cast<size_t>(head) * head_stride + static_cast<size_t>(batch) * batch_stride;
+    const float* row(int64_t index, int64_t head, int64_t batch) const {
+      return reinterpret_cast<const float*>(data + static_cast<size_t>(index) * row_stride +
+                                            static_cast<size_t>(head) * head_stride +
+                                            static_cast<size_t>(batch) * batch_stride);
     }
   };
   Rows queries, keys, values;
   int64_t head_size;
   int64_t query_count, key_count;
-  int64_t heads, kv_heads;  // neighbouring heads share keys and values
+  int64_t heads;
   int64_t batches;
   float scale;
   const ggml_fp16_t* mask;  // [batches or one, queries, keys], added to the scores; or nullptr

@@ -22,16 +22,6 @@ int64_t round_up(int64_t n) {
   return (n + kLanes - 1) / kLanes * kLanes;
 }
 
-// Sixteen values of a row from `at` on, zeros after its end.
-Floats load_values(ggml_type type, const uint8_t* row, int64_t at, int64_t length) {
-  if (type == GGML_TYPE_F32)
-    return load_first(reinterpret_cast<const float*>(row) + at, length - at);
-  if (type == GGML_TYPE_F16) return load_first_f16(row + at * 2, length - at);
-  // Q8_0: blocks of an f16 scale and 32 values.
-  const uint8_t* block = row + at / 32 * 34;
-  return mul(load_i8(block + 2 + at % 32), spread_f16(block));
-}
-
 // What one head's queries meet: keys in columns of 16, [key blocks][head_size][16], and values in
 // rows of whole vectors.
 class Head {
@@ -51,7 +41,7 @@ class Head {
   }
 
   // Marks the block in flags(): kOdd if one of its values is no finite number.
-  void fetch(int64_t block, int64_t kv_head, int64_t batch) {
+  void fetch(int64_t block, int64_t head, int64_t batch) {
     Floats poison = zeros();
     const int64_t first = block * kLanes;
     const int64_t count = keys_in(block);
@@ -59,9 +49,8 @@ class Head {
       Floats rows[kLanes];
       for (int i = 0; i < kLanes; ++i) {
         const int64_t key = first + (i < count ? i : count - 1);
-        rows[i] = load_values(a_.keys.type, a_.keys.row(key, kv_head, batch), d, a_.head_size);
-        const Floats values =
-            load_values(a_.values.type, a_.values.row(key, kv_head, batch), d, a_.head_size);
+        rows[i] = load_first(a_.keys.row(key, head, batch) + d, a_.head_size - d);
+        const Floats values = load_first(a_.values.row(key, head, batch) + d, a_.head_size - d);
         store(values_ + (first + i) * padded_size_ + d, values);
         // Zero times what is not finite is no number.
         poison = fma(values, zeros(), poison);
@@ -114,7 +103,7 @@ class Head {
     Floats sums[G];
     XGENMM_UNROLL
     for (int g = 0; g < G; ++g) {
-      queries[g] = reinterpret_cast<const float*>(a_.queries.row(first + g, head, batch));
+      queries[g] = a_.queries.row(first + g, head, batch);
       sums[g] = zeros();
     }
     const float* keys = keys_ + block * padded_size_ * kLanes;
@@ -211,10 +200,9 @@ void attend_in_lanes(const Attention& a, int64_t first, int64_t last, float* scr
   Head head(a, scratch);
   uint8_t* loaded = head.flags();
   uint8_t* seen = loaded + head.blocks();
-  const int64_t sharing = a.heads / a.kv_heads;
   for (int64_t unit = first; unit < last; ++unit) {
-    const int64_t kv_head = unit % a.kv_heads;
-    const int64_t batch = unit / a.kv_heads;
+    const int64_t own = unit % a.heads;
+    const int64_t batch = unit / a.heads;
     std::memset(loaded, kMissing, static_cast<size_t>(head.blocks()));
     for (int64_t query = 0; query < a.query_count;) {
       const int64_t left = a.query_count - query;
@@ -224,18 +212,16 @@ void attend_in_lanes(const Attention& a, int64_t first, int64_t last, float* scr
                                                    : 1;
       head.mark_seen(query, count, batch, seen);
       for (int64_t block = 0; block < head.blocks(); ++block) {
-        if (seen[block] && loaded[block] == kMissing) head.fetch(block, kv_head, batch);
+        if (seen[block] && loaded[block] == kMissing) head.fetch(block, own, batch);
       }
-      for (int64_t h = kv_head * sharing; h < (kv_head + 1) * sharing; ++h) {
-        if (count == kQueriesAtOnce) {
-          head.attend<kQueriesAtOnce>(query, h, batch, seen);
-        } else if (count == 4) {
-          head.attend<4>(query, h, batch, seen);
-        } else if (count == 2) {
-          head.attend<2>(query, h, batch, seen);
-        } else {
-          head.attend<1>(query, h, batch, seen);
-        }
+      if (count == kQueriesAtOnce) {
+        head.attend<kQueriesAtOnce>(query, own, batch, seen);
+      } else if (count == 4) {
+        head.attend<4>(query, own, batch, seen);
+      } else if (count == 2) {
+        head.attend<2>(query, own, batch, seen);
+      } else {
+        head.attend<1>(query, own, batch, seen);
       }
       query += count;
     }
