@@ -2,7 +2,8 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <string>
+
+#include "base/name_list.h"
 
 namespace xgenmm {
 namespace {
@@ -27,10 +28,9 @@ unsigned of_processor() {
 
 unsigned without(const char* names) {
   unsigned features = of_processor();
-  const std::string list = names == nullptr ? "," : "," + std::string(names) + ",";
-  if (list.find(",avx512,") != std::string::npos) return 0;
-  if (list.find(",avx512vnni,") != std::string::npos) features &= ~bit(CpuFeature::kAvx512Vnni);
-  if (list.find(",avx512bf16,") != std::string::npos) features &= ~bit(CpuFeature::kAvx512Bf16);
+  if (lists_name(names, "avx512")) return 0;
+  if (lists_name(names, "avx512vnni")) features &= ~bit(CpuFeature::kAvx512Vnni);
+  if (lists_name(names, "avx512bf16")) features &= ~bit(CpuFeature::kAvx512Bf16);
   return features;
 }
 
