@@ -16,8 +16,8 @@ double DraftPolicy::step_value(int sequences, int drafted, double most_ms) const
   if (mode_ == Speculation::kAlways) return 0;
   const std::optional<double> plain = costs_.plain_ms();
   if (!plain || drafted > costs_.most_known()) return -INFINITY;
-  const double ms = *plain + costs_.extra_ms(drafted);
-  return ms > most_ms ? -INFINITY : -sequences * std::log(ms / *plain);
+  const double times = costs_.times_as_long(drafted);
+  return times * *plain > most_ms ? -INFINITY : -sequences * std::log(times);
 }
 
 std::vector<int> DraftPolicy::lengths(const std::vector<Candidate>& candidates, int most,

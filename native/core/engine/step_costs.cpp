@@ -6,30 +6,38 @@ namespace xgenmm {
 
 namespace {
 
-// Steps for which a measurement is believed.
-constexpr uint64_t kBelieved = 64;
+// Steps for which a measurement is believed: of a step without drafts, of what columns add, and of
+// the latter where it was measured only once, which may have been chance.
+constexpr uint64_t kPlainBelieved = 64;
+constexpr uint64_t kExtraBelieved = 256;
+constexpr uint64_t kOnceBelieved = 8;
 constexpr size_t kKept = 3;
-// How many columns are tried where nothing is known.
+// Where nothing is known: how many columns are tried, and what each is taken to add to a step of 1.
 constexpr int kFirst = 2;
+constexpr double kAssumed = 0.05;
 
 }  // namespace
 
-void StepCosts::Recent::add(double ms, uint64_t step) {
-  if (!fresh(step)) last_.clear();
-  if (last_.size() == kKept) last_.erase(last_.begin());
-  last_.push_back(ms);
-  step_ = step;
-}
-
-bool StepCosts::Recent::fresh(uint64_t step) const {
-  return !last_.empty() && step - step_ <= kBelieved;
-}
-
-double StepCosts::Recent::ms() const {
-  // The median, of two the lesser: whatever disturbs makes slower.
-  std::vector<double> sorted = last_;
+double StepCosts::Recent::median() const {
+  // Of two the lesser: whatever disturbs makes slower.
+  std::vector<double> sorted = ms;
   std::sort(sorted.begin(), sorted.end());
   return sorted[(sorted.size() - 1) / 2];
+}
+
+void StepCosts::add(Recent& recent, double ms) const {
+  if (!believed(recent, kExtraBelieved)) recent.ms.clear();
+  if (recent.ms.size() == kKept) recent.ms.erase(recent.ms.begin());
+  recent.ms.push_back(ms);
+  recent.step = steps_;
+}
+
+bool StepCosts::believed(const Recent& recent, uint64_t steps) const {
+  return !recent.ms.empty() && steps_ - recent.step <= steps;
+}
+
+bool StepCosts::believed(const Recent& extra) const {
+  return believed(extra, extra.ms.size() == 1 ? kOnceBelieved : kExtraBelieved);
 }
 
 void StepCosts::meet(const std::vector<uint64_t>& company) {
@@ -41,39 +49,37 @@ void StepCosts::meet(const std::vector<uint64_t>& company) {
 void StepCosts::record(int drafted, double ms) {
   ++steps_;
   if (drafted == 0) {
-    plain_.add(ms, steps_);
+    add(plain_, ms);
   } else if (const std::optional<double> plain = plain_ms()) {
-    extra_[drafted].add(std::max(0.0, ms - *plain), steps_);
+    add(extra_[drafted], std::max(0.0, ms - *plain));
   }
 }
 
 std::optional<double> StepCosts::plain_ms() const {
-  return plain_.fresh(steps_) ? std::optional<double>(plain_.ms()) : std::nullopt;
+  if (!believed(plain_, kPlainBelieved)) return std::nullopt;
+  return plain_.median();
 }
 
-double StepCosts::extra_ms(int drafted) const {
+double StepCosts::times_as_long(int drafted) const {
   // Lines between what was measured, from nothing for no columns on.
-  int below = 0, above = 0;
-  double below_ms = 0, above_ms = 0;
+  const double plain = *plain_ms();
+  int below = 0;
+  double below_ms = 0;
   for (const auto& [columns, recent] : extra_) {
-    if (!recent.fresh(steps_)) continue;
-    if (columns <= drafted) {
-      below = columns;
-      below_ms = recent.ms();
-    } else {
-      above = columns;
-      above_ms = recent.ms();
-      break;
-    }
+    if (!believed(recent)) continue;
+    const double ms = recent.median();
+    if (columns >= drafted)
+      return 1 + (below_ms + (ms - below_ms) * (drafted - below) / (columns - below)) / plain;
+    below = columns;
+    below_ms = ms;
   }
-  if (above > 0) return below_ms + (above_ms - below_ms) * (drafted - below) / (above - below);
-  return below > 0 ? below_ms * drafted / below : 0;
+  return 1 + (below > 0 ? below_ms / plain / below : kAssumed) * drafted;
 }
 
 int StepCosts::most_known() const {
   int most = kFirst;
   for (const auto& [columns, recent] : extra_) {
-    if (recent.fresh(steps_)) most = std::max(most, 2 * columns);
+    if (believed(recent)) most = std::max(most, 2 * columns);
   }
   return most;
 }

@@ -11,7 +11,7 @@ enum class CpuFeature {
 
 // Whether the processor has it, the build knows it and nobody wants to do without it: the
 // environment variable XGENMM_WITHOUT may name features (avx512, avx512vnni, avx512bf16, separated
-// by commas), for tests and comparisons.
+// by commas), for tests and comparisons. engine/model knows `speculation` there.
 bool cpu_has(CpuFeature feature);
 
 // For tests: from here on, as if XGENMM_WITHOUT were this. Models that are loaded already must not

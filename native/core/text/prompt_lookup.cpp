@@ -16,8 +16,8 @@ void PromptLookup::append(int32_t id) {
   ids_.push_back(id);
   earlier_.push_back(-1);
   if (at == 0 || id < 0 || ids_[static_cast<size_t>(at - 1)] < 0) return;
-  const uint64_t pair = static_cast<uint64_t>(ids_[static_cast<size_t>(at - 1)]) << 32 |
-                        static_cast<uint64_t>(id);
+  const uint64_t pair =
+      static_cast<uint64_t>(ids_[static_cast<size_t>(at - 1)]) << 32 | static_cast<uint64_t>(id);
   const auto [place, fresh] = latest_.try_emplace(pair, at);
   if (fresh) return;
   earlier_.back() = place->second;
