@@ -225,14 +225,25 @@ TEST(engine_speculation_is_exact_over_a_ring_that_wraps) {
   std::vector<int32_t> prompt = {5, 6, 7};
   for (int i = 0; i < 600; ++i) prompt.push_back(i * 31 % 600);
   std::vector<GenerateRequest> asked;
+  std::unordered_set<int32_t> stop_tokens;
+  {
+    Listener listener;
+    Engine engine(options(file, Speculation::kOff), listener.sink());
+    listener.wait(0);
+    stop_tokens = engine.model()->stop_tokens();
+  }
   // Around where the ring begins anew.
   for (const int most : {150, 163, 164, 165, 166, 172, 180, 400}) {
-    for (const float temperature : {0.0f, 1.5f}) {
-      asked.push_back(generate(prompt, most));
-      asked.back().prompt.tokens[0] = most;
-      narrow(asked.back().sampling, 40, 3, 615);
-      asked.back().sampling.temperature = temperature;
-    }
+    asked.push_back(generate(prompt, most));
+    asked.back().prompt.tokens[0] = most;
+    narrow(asked.back().sampling, 40, 3, 615);
+    asked.back().sampling.temperature = 1.5f;
+    // Ends where more has been drafted.
+    asked.push_back(generate(prompt, 1000));
+    asked.back().prompt.tokens[0] = most;
+    force(asked.back().sampling, passage(40));
+    asked.back().sampling.min_tokens = most;
+    for (const int32_t id : stop_tokens) asked.back().sampling.logit_bias.emplace_back(id, 2e6f);
   }
   const std::vector<event::Generated> first = answers(options(file, Speculation::kOff), asked);
   // Each followed by prompts that leave it at places near the oldest that can be continued.
