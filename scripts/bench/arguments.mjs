@@ -8,6 +8,8 @@ export const SECTIONS = /** @type {const} */ ([
   'first-token',
   'prefill',
   'decode',
+  'speculation',
+  'together',
 ]);
 export const TYPES = /** @type {const} */ (['q4_k_m', 'q8_0']);
 const MAX_ROUNDS = 100;

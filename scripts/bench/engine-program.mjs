@@ -3,6 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { loadModel } from '../../dist/index.js';
+import { distinctWords, forcing } from './passage.mjs';
 import { textOfTokens } from './prompt-text.mjs';
 
 /** Tokens of the question about the photograph. */
@@ -11,14 +12,21 @@ const PICTURE = fileURLToPath(new URL('../../examples/pictures/street.jpg', impo
 
 /**
  * `lengths`: of prompts; `depths`: positions before the tokens; `tokens`: how many are timed at each.
- * @typedef {{ name: 'photograph' } | { name: 'prefill', lengths: number[] } | { name: 'decode', depths: number[], tokens: number }} Job
+ * @typedef {{ name: 'photograph' } | { name: 'prefill', lengths: number[] } | { name: 'decode', depths: number[], tokens: number }
+ *   | { name: 'speculation', tokens: number, without: boolean } | { name: 'together', answers: number, depth: number, tokens: number }} Job
  * @typedef {{ job: Job, model: string, threads: number }} Order
  * @typedef {import('../../dist/index.js').Model} Model
  */
 
 const { job, model: file, threads } = /** @type {Order} */ (JSON.parse(process.argv[2] ?? ''));
+if (job.name === 'speculation' && job.without) {
+  process.env.XGENMM_WITHOUT = `${process.env.XGENMM_WITHOUT ?? ''},speculation`;
+}
 const before = performance.now();
-const model = await loadModel(file, { threads });
+const model = await loadModel(file, {
+  threads,
+  ...(job.name === 'together' ? { maxSequences: job.answers } : {}),
+});
 const load = performance.now() - before;
 try {
   // The first pass over the weights maps their pages, which a program pays once.
@@ -40,6 +48,10 @@ function measure() {
       return readPrompts(job.lengths);
     case 'decode':
       return makeTokens(job.depths, job.tokens);
+    case 'speculation':
+      return repeatPrompts(job.tokens);
+    case 'together':
+      return answerTogether(job.answers, job.depth, job.tokens);
   }
 }
 
@@ -103,6 +115,48 @@ async function makeTokens(depths, tokens) {
     answers.push({ depth, rate: rate(usage.completionTokens - 1, timings.generate) });
   }
   return { answers };
+}
+
+/**
+ * An answer that copies its prompt, and one that only seems to: any two of its words stand in the prompt, but with another behind them.
+ * @param {number} tokens
+ */
+async function repeatPrompts(tokens) {
+  const words = distinctWords(model, tokens + 1);
+  const spell = (/** @type {{ text: string }[]} */ list) => list.map(({ text }) => text).join('');
+  const pairs = words.slice(1).flatMap((word, index) => [words[index], word, words[0]]);
+  const options = { ...forcing(words), maxTokens: words.length, minTokens: words.length };
+  const answers = [];
+  for (const [kind, prompt] of /** @type {const} */ ([
+    ['seems to copy', `Words:${spell(pairs)}`],
+    ['copies', `The text:${spell(words)} and again`],
+  ])) {
+    const { text, timings, usage } = await model.complete(prompt, options);
+    if (text.trim() !== spell(words).trim()) throw new Error(`Expected${spell(words)}, received ${text}`);
+    answers.push({ kind, rate: rate(usage.completionTokens - 1, timings.generate) });
+  }
+  return { answers };
+}
+
+/**
+ * Tokens in a second of one answer, and of several together, whose prompts have been read. They are drawn, for greedy answers of random weights
+ * may go round in circles, which speculation makes fast.
+ * @param {number} answers
+ * @param {number} depth
+ * @param {number} tokens
+ */
+async function answerTogether(answers, depth, tokens) {
+  const prompts = Array.from({ length: answers }, (_, k) => textOfTokens(model, depth, `${k}`));
+  const ask = (/** @type {string} */ prompt, count = tokens) =>
+    model.complete(prompt, { maxTokens: count, minTokens: count, temperature: 1, seed: 1 });
+  for (const prompt of prompts) await ask(prompt, 1);
+  const measure = async (/** @type {string[]} */ asked) => {
+    const start = performance.now();
+    const all = await Promise.all(asked.map((prompt) => ask(prompt)));
+    const count = all.reduce((sum, { usage }) => sum + usage.completionTokens, 0);
+    return rate(count, performance.now() - start);
+  };
+  return { alone: await measure(prompts.slice(0, 1)), together: await measure(prompts) };
 }
 
 /** @param {number} count @param {number} ms */

@@ -5,6 +5,12 @@ const LENGTHS = [512, 1024];
 const DEPTHS = [0, 700, 2000];
 /** Tokens whose time is taken at each depth. */
 const TOKENS = 32;
+/** Tokens of an answer that copies its prompt. */
+const COPIED = 64;
+/** Answers that are made together, positions in front of each, and tokens of each. */
+const TOGETHER = { answers: 4, depth: 64, tokens: 32 };
+const WITHOUT = 'without speculation';
+const ALONE = 'one alone';
 /** What answers the photograph's question as the best peers together would. */
 const MIX = 'PyTorch and llama.cpp';
 
@@ -97,6 +103,15 @@ export class Rounds {
           ...turn('llama.cpp', llama && (() => this.#decodeWithLlama(llama))),
         ],
       },
+      {
+        name: 'speculation',
+        sections: ['speculation'],
+        turns: [
+          ...turn(OURS, () => this.#repeatPrompts(OURS)),
+          ...turn(WITHOUT, () => this.#repeatPrompts(WITHOUT)),
+        ],
+      },
+      { name: 'together', sections: ['together'], turns: turn(OURS, () => this.#answerTogether()) },
     ];
   }
 
@@ -185,6 +200,28 @@ export class Rounds {
   async #decodeWithLlama(llama) {
     for (const [depth, rate] of await llama.measureDecode(DEPTHS, TOKENS, this.signal)) {
       this.#add(this.#decode(depth), 'llama.cpp', rate);
+    }
+  }
+
+  /** @param {OURS | WITHOUT} program */
+  async #repeatPrompts(program) {
+    const job = /** @type {const} */ ({ name: 'speculation', tokens: COPIED, without: program === WITHOUT });
+    const { answers } = await this.programs.engine.run(job, this.signal);
+    for (const { kind, rate } of answers) {
+      const name = `answer that ${kind}`;
+      this.#add({ section: 'speculation', name, unit: 'tokens/s', better: 'more' }, program, rate);
+    }
+  }
+
+  async #answerTogether() {
+    const job = /** @type {const} */ ({ name: 'together', ...TOGETHER });
+    const { alone, together } = await this.programs.engine.run(job, this.signal);
+    const name = `${TOGETHER.answers} answers after ${TOGETHER.depth} positions`;
+    for (const [program, rate] of /** @type {const} */ ([
+      [OURS, together],
+      [ALONE, alone],
+    ])) {
+      this.#add({ section: 'together', name, unit: 'tokens/s', better: 'more' }, program, rate);
     }
   }
 

@@ -82,7 +82,7 @@ describe('arguments', () => {
     [['--rounds', '0'], "Expected an integer from 1 to 100 for --rounds, received '0'"],
     [['--threads', 'two'], /^Expected an integer from 1 to \d+ for --threads, received 'two'/],
     [['--type', 'f32'], "Expected q4_k_m, q8_0 for --type, received 'f32'"],
-    [['--only', 'decode,speed'], /^Expected peaks, .*, decode for --only, received 'speed'/],
+    [['--only', 'decode,speed'], /^Expected peaks, .*, together for --only, received 'speed'/],
     [['--model', 'a', '--type', 'q8_0'], 'Expected --type or --model, received both'],
     [['--model', 'a', '--llama-bench', 'b'], 'Expected both --model and --llama-model beside --llama-bench'],
     [['--llama-model', 'a'], 'Expected --llama-bench beside --llama-model, received none'],
@@ -121,7 +121,7 @@ describe('arguments', () => {
 
 test('JSON has every quantity of every section but the machine’s peaks', async () => {
   const { machine, threads, versions, rounds, results } = await report(
-    ...['--only', 'load,vision,first-token,prefill,decode', '--rounds', '2'],
+    ...['--only', 'load,vision,first-token,prefill,decode,speculation,together', '--rounds', '2'],
   );
   expect(machine.processors).toBeGreaterThan(0);
   expect(threads).toBe(loadAddon().systemInfo().defaultThreads);
@@ -145,9 +145,18 @@ test('JSON has every quantity of every section but the machine’s peaks', async
     'decode: after 0 positions, tokens/s',
     'decode: after 700 positions, tokens/s',
     'decode: after 2000 positions, tokens/s',
+    'speculation: answer that seems to copy, tokens/s',
+    'speculation: answer that copies, tokens/s',
+    'together: 4 answers after 64 positions, tokens/s',
   ]);
-  for (const { section, programs } of results) {
-    expect(programs).toHaveLength(1);
+  const others: Record<string, string> = { speculation: 'without speculation', together: 'one alone' };
+  for (const { section, programs: all } of results) {
+    const [programs, compared] = [all.slice(0, 1), all.slice(1)];
+    expect(compared.map(({ name }) => name)).toEqual(section in others ? [others[section]] : []);
+    for (const { values, ratio } of compared) {
+      expect(values).toHaveLength(2);
+      expect(ratio?.least).toBeGreaterThan(0);
+    }
     const { name, values, least, median, most, ratio } = programs[0] as Program;
     expect({ name, rounds: values.length, ratio }).toEqual({ name: 'xgen-mm', rounds: 2, ratio: undefined });
     // What only Linux tells.

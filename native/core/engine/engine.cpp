@@ -272,6 +272,8 @@ void Engine::compute_text(const Scheduler::Step& step) {
     Pace& pace = model_->prefill_pace();
     const double budget_ms = step.shared ? kSharedStepMs : kAloneStepMs;
     const int least = step.shared ? kLeastChunk : kLeastChunkAlone;
+    // A step that reads a prompt has no column to give away.
+    const int drafted = step.prefill ? 0 : draft(live, budget_ms);
     std::vector<Continuation> parts;
     int columns = 0;
     bool reads = false;
@@ -289,6 +291,7 @@ void Engine::compute_text(const Scheduler::Step& step) {
     if (!model_->text().forward(parts, logits, nullptr, wants_hidden ? &hidden : nullptr)) return;
     const double ms = stopwatch.ms();
     if (reads) pace.record(columns, ms);
+    if (!step.prefill) model_->draft_policy().record(drafted, ms);
     const TextConfig& config = model_->text_config();
     TextTask::Rows rows{logits.data(), wants_hidden ? hidden.data() : nullptr, 0};
     for (size_t i = 0; i < live.size(); ++i) {
@@ -300,6 +303,26 @@ void Engine::compute_text(const Scheduler::Step& step) {
         rows.hidden += std::ptrdiff_t{rows.count} * (config.layers + 1) * config.width;
     }
   });
+}
+
+int Engine::draft(const std::vector<Job*>& jobs, double most_ms) {
+  // More would not be in the graph that was reserved.
+  constexpr int kMost = Phi3::kMaxOutputs - 1;
+  std::vector<DraftPolicy::Candidate> candidates;
+  std::vector<const Drafter*> drafters;
+  for (const Job* job : jobs) {
+    drafters.push_back(job->text->guess(*model_));
+    candidates.push_back({job->id, {}});
+    if (drafters.back() != nullptr) candidates.back().chances = drafters.back()->chances();
+  }
+  const std::vector<int> lengths = model_->draft_policy().lengths(candidates, kMost, most_ms);
+  int drafted = 0;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (lengths[i] == 0) continue;
+    jobs[i]->text->sequence().draft(drafters[i]->tokens(), lengths[i]);
+    drafted += lengths[i];
+  }
+  return drafted;
 }
 
 void Engine::end_all() {

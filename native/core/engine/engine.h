@@ -62,6 +62,8 @@ class Engine {
   Scheduler::Step next_step();
   void compute(const Scheduler::Step& step);
   void compute_text(const Scheduler::Step& step);
+  // Puts guessed tokens behind those of these answers; returns how many.
+  int draft(const std::vector<Job*>& jobs, double most_ms);
   // Runs `work`, which concerns these jobs, while nobody else ends them. What it throws ends them
   // all; it marks those done whose last event it has sent.
   template <typename Work>

@@ -1,5 +1,6 @@
 #include "engine/generate_task.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -28,17 +29,31 @@ void GenerateTask::prepare(const Model& model) {
 bool GenerateTask::take_rows(const Model& model, const Rows& rows, double ms, bool reading) {
   (reading ? prefill_ms_ : generate_ms_) += ms;
   if (rows.count == 0) return false;
-  if (!detokenizer_) detokenizer_.emplace(model.tokenizer());
-  const float* end = rows.logits + model.text_config().vocab_size;
-  const Choice choice = sampler_.sample({rows.logits, end}, model.stop_tokens());
-  if (choice.token < 0) check_finite({rows.logits, end});
+  if (!detokenizer_) {
+    detokenizer_.emplace(model.tokenizer());
+    if (!model.draft_policy().off()) drafter_.emplace(sequence_.prompt().ids());
+  }
+  const float* row = rows.logits;
+  // Behind a token that was not drafted no row counts.
+  do {
+    const float* next = row + model.text_config().vocab_size;
+    if (take_row(model, {row, next})) return true;
+    row = next;
+  } while (sequence_.confirm());
+  return false;
+}
+
+bool GenerateTask::take_row(const Model& model, std::vector<float> logits) {
+  const Choice choice = sampler_.sample(logits, model.stop_tokens());
+  if (choice.token < 0) check_finite(logits);
   if (choice.token < 0 || model.stop_tokens().count(choice.token) != 0) {
     finish(FinishReason::kStop);
     return true;
   }
   tokens_.push_back(choice.token);
   logprobs_.append(choice.logprobs);
-  sequence_.push(choice.token);
+  if (drafter_) drafter_->see(choice.token);
+  sequence_.push(model, choice.token);
   show(stop_strings_.push(utf8_.push(detokenizer_->push(choice.token))));
   if (stop_strings_.stopped()) {
     finish(FinishReason::kStopString);
@@ -50,6 +65,14 @@ bool GenerateTask::take_rows(const Model& model, const Rows& rows, double ms, bo
     return false;
   }
   return true;
+}
+
+const Drafter* GenerateTask::guess(const Model& model) {
+  if (!drafter_) return nullptr;
+  // The last token that may come is not run.
+  const int left = max_tokens_ - static_cast<int>(tokens_.size()) - 1;
+  drafter_->guess(std::min(left, sequence_.most_drafted(model)));
+  return &*drafter_;
 }
 
 void GenerateTask::show(const std::string& text) {

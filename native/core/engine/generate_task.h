@@ -20,11 +20,14 @@ class GenerateTask : public TextTask {
   // Also kInvalidArgument for a bias on a token that does not exist.
   void prepare(const Model& model) override;
   void finish_cancelled() override;
+  const Drafter* guess(const Model& model) override;
 
  protected:
   bool take_rows(const Model& model, const Rows& rows, double ms, bool reading) override;
 
  private:
+  // The next token's logits; true when the answer has ended.
+  bool take_row(const Model& model, std::vector<float> logits);
   void show(const std::string& text);
   void finish(event::FinishReason reason);
 
@@ -32,6 +35,7 @@ class GenerateTask : public TextTask {
   StopStrings stop_strings_;
   int max_tokens_;
   std::optional<Detokenizer> detokenizer_;
+  std::optional<Drafter> drafter_;  // with speculation
   Utf8Stream utf8_;
   std::vector<int32_t> tokens_;
   Logprobs logprobs_;  // of tokens_, if they were asked for

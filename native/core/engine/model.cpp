@@ -1,8 +1,10 @@
 #include "engine/model.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/error.h"
+#include "base/name_list.h"
 #include "text/vocabulary_file.h"
 
 namespace xgenmm {
@@ -25,6 +27,11 @@ int choose_context(const LoadOptions& options, const TextConfig& config) {
   return options.context_size;
 }
 
+Speculation choose_speculation(const LoadOptions& options) {
+  const bool off = options.importance || lists_name(std::getenv("XGENMM_WITHOUT"), "speculation");
+  return off ? Speculation::kOff : options.speculation;
+}
+
 ggml_type choose_kv_type(const std::string& name, bool f32_weights) {
   if (name == "f32") return GGML_TYPE_F32;
   if (name == "f16") return GGML_TYPE_F16;
@@ -35,7 +42,9 @@ ggml_type choose_kv_type(const std::string& name, bool f32_weights) {
 }  // namespace
 
 Model::Model(const LoadOptions& options, const std::function<void(double)>& progress)
-    : device_(options.threads, options.importance), embedding_cache_(kEmbeddingCacheBytes) {
+    : device_(options.threads, options.importance),
+      embedding_cache_(kEmbeddingCacheBytes),
+      draft_policy_(choose_speculation(options)) {
   progress(0.0);
   auto text_file = std::make_shared<const GgufFile>(options.text_path);
   auto vision_file = options.vision_path.empty()

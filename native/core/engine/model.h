@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "base/pace.h"
+#include "engine/draft_policy.h"
 #include "ggml/device.h"
 #include "gguf/config.h"
 #include "text/kv_cache.h"
@@ -26,6 +27,8 @@ struct LoadOptions {
   std::string tokenizer_style;  // slow, fast; empty: what the file says
   int sliding_window = -1;  // -1: what the file says; 0: none
   bool importance = false;  // sum up what meets each weight
+  // Never where importance is summed up: guesses that do not come true would count.
+  Speculation speculation = Speculation::kAuto;
 };
 
 // Everything of a loaded model. The parts other than the tokenizer belong to the engine's thread.
@@ -49,6 +52,8 @@ class Model {
   KvCache& kv_cache() { return *kv_cache_; }
   // Unit: one position of a prompt.
   Pace& prefill_pace() { return prefill_pace_; }
+  DraftPolicy& draft_policy() { return draft_policy_; }
+  const DraftPolicy& draft_policy() const { return draft_policy_; }
   // nullptr for a text-only model.
   ImageEncoder* vision() { return vision_.get(); }
   const ImageEncoder* vision() const { return vision_.get(); }
@@ -64,6 +69,7 @@ class Model {
   EmbeddingCache embedding_cache_;
   std::unique_ptr<KvCache> kv_cache_;
   Pace prefill_pace_;
+  DraftPolicy draft_policy_;
   int context_size_;
   ggml_type kv_type_;
 };

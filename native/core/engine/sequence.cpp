@@ -49,7 +49,10 @@ void Sequence::take_slot(Model& model) {
 }
 
 Continuation Sequence::next_part(int most) const {
-  if (stage_ == Stage::kDecode) return {slot_, nullptr, token_, 1, 1};
+  if (stage_ == Stage::kDecode) {
+    const int drafted = 1 + static_cast<int>(draft_.size());
+    return {slot_, nullptr, token_, drafted, drafted, draft_.data()};
+  }
   int count = std::min({most, prompt_->length() - slot_->length(), slot_->ring()});
   // Wanted logits are few per graph: a chunk either ends in front of the first wanted position or
   // holds only wanted ones, except that the last position of a prompt goes with what is before it.
@@ -67,6 +70,33 @@ void Sequence::advance() {
   if (stage_ != Stage::kPrefill || slot_->length() < prompt_->length()) return;
   slot_->filling = nullptr;
   stage_ = Stage::kDecode;
+}
+
+int Sequence::most_drafted(const Model& model) const {
+  return std::clamp(model.context_size() - slot_->length() - 1, 0, kMostDrafted);
+}
+
+void Sequence::push(const Model& model, int32_t token) {
+  token_ = token;
+  // How far the slot can be rolled back must not depend on what was guessed: as if it were always
+  // as much as can be.
+  if (has_room(model)) slot_->begin_write(1 + most_drafted(model));
+}
+
+void Sequence::draft(const std::vector<int32_t>& tokens, int count) {
+  draft_.assign(tokens.begin(), tokens.begin() + count);
+  confirmed_ = 0;
+}
+
+bool Sequence::confirm() {
+  if (confirmed_ == draft_.size() || draft_[confirmed_] != token_) {
+    draft_.clear();
+    confirmed_ = 0;
+    return false;
+  }
+  ++confirmed_;
+  slot_->append({token_, -1, nullptr});
+  return true;
 }
 
 double Sequence::prefilled() const {

@@ -12,6 +12,7 @@ namespace xgenmm {
 class Sequence {
  public:
   enum class Stage { kNew, kWaiting, kPrefill, kDecode };
+  static constexpr int kMostDrafted = 15;
 
   explicit Sequence(PromptData data) : data_(std::move(data)) {}
   ~Sequence();
@@ -25,12 +26,20 @@ class Sequence {
   void prepare(const Model& model, int keep);
   // kWaiting -> kPrefill if there is a slot.
   void take_slot(Model& model);
-  // kPrefill: the next chunk, of at most `most` positions. kDecode: the token that was pushed.
+  // kPrefill: the next chunk, of at most `most` positions. kDecode: the token that was pushed,
+  // and what was drafted, with logits for each.
   Continuation next_part(int most) const;
   // Says that the part has been run; kPrefill -> kDecode at the prompt's end.
   void advance();
   // kDecode: what follows.
-  void push(int32_t token) { token_ = token; }
+  void push(const Model& model, int32_t token);
+  // kDecode: what may follow the token that was pushed, at most most_drafted() tokens. They are in
+  // the next part, until confirm() says no.
+  void draft(const std::vector<int32_t>& tokens, int count);
+  // Whether the token that was pushed last is the drafted one that has been run, whose logits are
+  // the next row.
+  bool confirm();
+  int most_drafted(const Model& model) const;
 
   // Valid from kWaiting on.
   const Prompt& prompt() const { return *prompt_; }
@@ -54,6 +63,8 @@ class Sequence {
   KvSlot* slot_ = nullptr;
   int cached_tokens_ = 0;
   int32_t token_ = -1;
+  std::vector<int32_t> draft_;
+  size_t confirmed_ = 0;  // of draft_
 };
 
 }  // namespace xgenmm

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "engine/drafter.h"
 #include "engine/sequence.h"
 #include "engine/task.h"
 
@@ -19,6 +20,9 @@ class TextTask : public Task {
 
   // Whether the residual stream is wanted where logits are.
   virtual bool wants_hidden() const { return false; }
+
+  // Guesses how the answer goes on, as far as it may; nullptr where nobody does.
+  virtual const Drafter* guess(const Model&) { return nullptr; }
 
   // What a part of a step has given for the positions whose logits are wanted.
   struct Rows {

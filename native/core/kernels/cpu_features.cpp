@@ -2,7 +2,8 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <string>
+
+#include "base/name_list.h"
 
 #ifdef XGENMM_AVX2
 #include <cpuid.h>
@@ -73,11 +74,9 @@ constexpr Name kNames[] = {
 };
 
 unsigned without(const char* names) {
-  const std::string list = names == nullptr ? "," : "," + std::string(names) + ",";
   unsigned features = of_processor();
   for (const Name& entry : kNames) {
-    if (list.find("," + std::string(entry.name) + ",") != std::string::npos)
-      features &= ~entry.features;
+    if (lists_name(names, entry.name)) features &= ~entry.features;
   }
   return features;
 }

@@ -15,7 +15,7 @@ enum class CpuFeature {
 // Whether the processor has it, the build knows it and nobody wants to do without it: the
 // environment variable XGENMM_WITHOUT may name features (avx2, avxvnni, avx512, avx512vnni,
 // avx512bf16, slowbf16, separated by commas), for tests and comparisons. What needs a feature goes
-// with it.
+// with it. engine/model knows `speculation` there.
 bool cpu_has(CpuFeature feature);
 
 // For tests: from here on, as if XGENMM_WITHOUT were this. Models that are loaded already must not

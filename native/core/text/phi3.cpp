@@ -101,7 +101,7 @@ bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& l
   if (hidden != nullptr) *hidden = interleave(layers);
   for (const Continuation& part : parts) {
     std::vector<PromptPosition> positions;
-    for (int i = 0; i < part.count; ++i) positions.push_back(part[i]);
+    for (int i = 0; i < part.sure(); ++i) positions.push_back(part[i]);
     for (PromptPosition& position : positions) part.slot->append(std::move(position));
   }
   return true;

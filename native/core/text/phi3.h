@@ -18,18 +18,21 @@ struct Phi3Layer {
 };
 
 // What one sequence adds in a forward pass: the next `count` positions of its prompt, or one
-// generated token.
+// generated token and behind it count - 1 drafted ones.
 struct Continuation {
   KvSlot* slot;
   const Prompt* prompt;  // nullptr: `token` follows
   int32_t token;
   int count;
   int outputs;  // of how many of the last of them logits are wanted
+  const int32_t* draft = nullptr;  // [count - 1] behind `token`
 
   PromptPosition operator[](int index) const {
-    return prompt == nullptr ? PromptPosition{token, -1, nullptr}
-                             : (*prompt)[slot->length() + index];
+    if (prompt != nullptr) return (*prompt)[slot->length() + index];
+    return {index == 0 ? token : draft[index - 1], -1, nullptr};
   }
+  // How many of the positions are known to stand there.
+  int sure() const { return prompt == nullptr ? 1 : count; }
 };
 
 // The language model: embeddings -> logits, with the keys and values of slots.
@@ -49,7 +52,8 @@ class Phi3 {
   // Reserves the largest graph: a chunk in one slot while all others decode.
   void reserve(const KvCache& cache) const;
 
-  // Continues different slots in one graph and records the positions in them. logits: receives [sum
+  // Continues different slots in one graph and records the positions in them, except drafted ones,
+  // whose keys and values are there and wait for KvSlot::append(). logits: receives [sum
   // of outputs, vocab_size] in the order of the parts, each row the same to the last bit as if its
   // part had run alone. hidden: receives, unless it is nullptr, the residual stream of the same
   // columns, [sum of outputs, layers + 1, width]: what enters the first layer, then what each layer
