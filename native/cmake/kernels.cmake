@@ -45,9 +45,22 @@ add_kernel_set(avxvnni "${avx2};-mavxvnni"
 add_kernel_set(avx512 "${avx512}" "return _mm512_reduce_add_epi32(_mm512_cvtps_epi32(_mm512_cvtph_ps(__m256i())))")
 add_kernel_set(avx512vnni "${avx512};-mavx512vnni"
   "return _mm512_reduce_add_epi32(_mm512_dpbusd_epi32(__m512i(), __m512i(), __m512i()))")
+# Linux alone, where a process asks for the registers.
+add_kernel_set(amx "${avx512};-mavx512vnni;-mamx-tile;-mamx-int8" "
+#ifndef __linux__
+#error
+#endif
+  _tile_zero(0); _tile_dpbssd(0, 1, 2)")
 # What clang 16 crashes on, if it optimises.
 add_kernel_set(avx512bf16 "${avx512};-mavx512bf16" "return _mm512_reduce_add_epi32(_mm512_cvtps_epi32(
   _mm512_dpbf16_ps(__m512(), (__m512bh)_mm512_loadu_si512(values), (__m512bh)_mm512_set1_epi32(count))))")
 
 set_source_files_properties(${kernels}/cpu_features.cpp ${kernels}/packed_product.cpp ${kernels}/attention.cpp
-  ${kernels}/cached_attention.cpp ${kernels}/norm.cpp PROPERTIES COMPILE_DEFINITIONS "${kernel_definitions}")
+  ${kernels}/cached_attention.cpp ${kernels}/norm.cpp native/tests/tiled_product_amx_test.cpp
+  PROPERTIES COMPILE_DEFINITIONS "${kernel_definitions}")
+
+# Tests of the kernel for AMX, with tiles in plain C++, need only the lanes.
+if(XGENMM_AVX512VNNI)
+  set_source_files_properties(native/tests/tiled_product_emulated.cpp
+    PROPERTIES COMPILE_OPTIONS "${kernel_options};${avx512};-mavx512vnni")
+endif()

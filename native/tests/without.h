@@ -16,7 +16,7 @@ class Without {
 };
 
 // What to do without so that each kernel that this processor has gets its turn.
-constexpr const char* kEachInstructionSet[] = {"",       "slowbf16",       "avx512vnni",
-                                               "avx512", "avx512,avxvnni", "avx2"};
+constexpr const char* kEachInstructionSet[] = {
+    "", "amx", "slowbf16", "avx512vnni", "avx512", "avx512,avxvnni", "avx2"};
 
 }  // namespace xgenmm::test

@@ -8,6 +8,10 @@
 #ifdef XGENMM_AVX2
 #include <cpuid.h>
 #endif
+#ifdef XGENMM_AMX
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace xgenmm {
 namespace {
@@ -23,6 +27,18 @@ struct CpuId {
 
   CpuId(unsigned leaf, unsigned part) { __get_cpuid_count(leaf, part, &eax, &ebx, &ecx, &edx); }
 };
+
+#ifdef XGENMM_AMX
+// Whether the processor has AMX for bytes, and the system keeps its registers.
+bool has_amx() {
+  constexpr unsigned kTiles = 1u << 24, kBytes = 1u << 25;
+  constexpr unsigned kKept = 1u << 17 | 1u << 18;  // the tiles' shapes and what is in them
+  if ((~CpuId(7, 0).edx & (kTiles | kBytes)) != 0) return false;
+  unsigned low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (~low & kKept) == 0;
+}
+#endif
 
 // As in native/cmake/kernels.cmake. __builtin_cpu_supports() also asks whether the system keeps
 // the registers, but older compilers do not let it be asked for everything.
@@ -40,7 +56,12 @@ unsigned of_processor() {
     return features;
   }
   features |= bit(CpuFeature::kAvx512);
-  if (__builtin_cpu_supports("avx512vnni")) features |= bit(CpuFeature::kAvx512Vnni);
+  if (__builtin_cpu_supports("avx512vnni")) {
+    features |= bit(CpuFeature::kAvx512Vnni);
+#ifdef XGENMM_AMX
+    if (has_amx()) features |= bit(CpuFeature::kAmx);
+#endif
+  }
 #ifdef XGENMM_AVX512BF16
   if ((more >> 5 & 1) != 0) features |= bit(CpuFeature::kAvx512Bf16);
   if (__builtin_cpu_is("intel")) features |= bit(CpuFeature::kSlowBf16);
@@ -66,11 +87,12 @@ struct Name {
 constexpr Name kNames[] = {
     {"avx2", ~0u},
     {"avxvnni", bit(CpuFeature::kAvxVnni)},
-    {"avx512",
-     bit(CpuFeature::kAvx512) | bit(CpuFeature::kAvx512Vnni) | bit(CpuFeature::kAvx512Bf16)},
-    {"avx512vnni", bit(CpuFeature::kAvx512Vnni)},
+    {"avx512", bit(CpuFeature::kAvx512) | bit(CpuFeature::kAvx512Vnni) |
+                   bit(CpuFeature::kAvx512Bf16) | bit(CpuFeature::kAmx)},
+    {"avx512vnni", bit(CpuFeature::kAvx512Vnni) | bit(CpuFeature::kAmx)},
     {"avx512bf16", bit(CpuFeature::kAvx512Bf16)},
     {"slowbf16", bit(CpuFeature::kSlowBf16)},
+    {"amx", bit(CpuFeature::kAmx)},
 };
 
 unsigned without(const char* names) {
@@ -90,6 +112,15 @@ std::atomic<unsigned>& features() {
 
 bool cpu_has(CpuFeature feature) {
   return (features() & bit(feature)) != 0;
+}
+
+bool may_use_amx() {
+#ifdef XGENMM_AMX
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
 }
 
 void do_without(const char* names) {

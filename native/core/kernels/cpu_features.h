@@ -9,14 +9,19 @@ enum class CpuFeature {
   kAvx512,  // F, BW, DQ and VL; needs AVX2
   kAvx512Vnni,  // needs AVX-512, as does the next
   kAvx512Bf16,
+  kAmx,  // its tiles, for bytes; needs AVX-512 VNNI; on Linux only
   kSlowBf16,  // Intel's, where products in bf16 take twice as long as in f32
 };
 
 // Whether the processor has it, the build knows it and nobody wants to do without it: the
 // environment variable XGENMM_WITHOUT may name features (avx2, avxvnni, avx512, avx512vnni,
-// avx512bf16, slowbf16, separated by commas), for tests and comparisons. What needs a feature goes
-// with it. engine/model knows `speculation` there.
+// avx512bf16, slowbf16, amx, separated by commas), for tests and comparisons. What needs a feature
+// goes with it. engine/model knows `speculation` there.
 bool cpu_has(CpuFeature feature);
+
+// Asks the system for the registers of AMX, which a process must before it uses them; they make
+// what a thread's signal stack must hold larger. Whether it may.
+bool may_use_amx();
 
 // For tests: from here on, as if XGENMM_WITHOUT were this. Models that are loaded already must not
 // be used until it is taken back.

@@ -1,12 +1,26 @@
 #include "kernels/packed_product.h"
 
 #include "kernels/cpu_features.h"
+#include "kernels/product_check.h"
 #include "kernels/product_kernels.h"
 
 namespace xgenmm {
 namespace {
 
+#ifdef XGENMM_AMX
+// Asked once. The kernel has been written where no processor has AMX, so it has to show that it
+// gives what another does.
+bool amx_is_right() {
+  static const bool right =
+      may_use_amx() && gives_same_products(kTiledProductAmx, kWholeProductAvx512Vnni);
+  return right;
+}
+#endif
+
 const ProductKernel* whole_product() {
+#ifdef XGENMM_AMX
+  if (cpu_has(CpuFeature::kAmx) && amx_is_right()) return &kTiledProductAmx;
+#endif
 #ifdef XGENMM_AVX512VNNI
   if (cpu_has(CpuFeature::kAvx512Vnni)) return &kWholeProductAvx512Vnni;
 #endif

@@ -15,6 +15,7 @@ struct ProductKernel {
 };
 
 extern const ProductKernel kWholeProductAvx2, kWholeProductAvxVnni, kWholeProductAvx512Vnni;
+extern const ProductKernel kTiledProductAmx;
 extern const ProductKernel kFloatProductAvx2, kFloatProductAvx512;
 extern const ProductKernel kBf16ProductAvx512;
 

@@ -32,7 +32,8 @@ constexpr int panel_width(int64_t columns) {
 
 // Where a panel's parts begin. A panel of n columns of `width` values, zeros after them up to a
 // whole number of blocks, is by the type of its columns
-//   I8: int8 values[blocks][8][n][4];  float scales[blocks][n];  corrections[…][n] of 4 bytes
+//   I8: int8 values[blocks][8][n][4], or [blocks][n][32] in a full panel where AMX multiplies it;
+//       float scales[blocks][n];  corrections[…][n] of 4 bytes
 //   BF16: bf16 values[blocks][16][n][2]
 //   F32: float values[blocks][32][n]
 // with corrections, per block of 32 values, by the type of the weights:

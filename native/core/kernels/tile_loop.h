@@ -21,7 +21,8 @@ constexpr int part_of(int columns, int limit) {
 //   static constexpr int kTiles, kColumns;  // how many at once have their sums in registers
 //   template <int N, int T, int C> static void add_up(const PackedWeights&, const PanelShape&,
 //       const uint8_t* panel, int at, int64_t tile, Floats (&sums)[T][C]);
-// which gives the products of T tiles from `tile` on with columns [at, at + C) of a panel of N.
+// which gives the products of T tiles from `tile` on with columns [at, at + C) of a panel of N; if
+// kColumns is several full panels, N may be as many columns, of one panel after the other.
 template <typename AddUp>
 class TileLoop {
  public:
@@ -30,9 +31,9 @@ class TileLoop {
                   const Epilogue& epilogue, int64_t first_tile, int64_t last_tile, float* out) {
     const PanelShape& shape = weights.panel_shape();
     const int64_t rows = epilogue.rows(weights.rows());
-    const int64_t full = static_cast<int64_t>(kCachedBytes / shape.bytes_per_column()) /
-                         kPanelColumns * kPanelColumns;
-    const int64_t cached = full > kPanelColumns ? full : kPanelColumns;
+    const int64_t full =
+        static_cast<int64_t>(kCachedBytes / shape.bytes_per_column()) / kWide * kWide;
+    const int64_t cached = full > kWide ? full : kWide;
     for (int64_t from = 0; from < columns; from += cached) {
       const int64_t to = from + cached < columns ? from + cached : columns;
       for (int64_t tile = first_tile; tile < last_tile;) {
@@ -47,6 +48,13 @@ class TileLoop {
               epilogue.residual == nullptr ? nullptr : epilogue.residual + start * rows,
               tile,
               out + start * rows};
+          if constexpr (kWide > kPanelColumns) {
+            if (to - start >= kWide) {
+              meet<kWide>(meeting, many);
+              start += kWide;
+              continue;
+            }
+          }
           switch (n) {
             case kPanelColumns:
               meet<kPanelColumns>(meeting, many);
@@ -73,8 +81,13 @@ class TileLoop {
  private:
   // Columns whose panels stay in a core's cache while all its tiles meet them.
   static constexpr size_t kCachedBytes = 1 << 20;
+  // Columns of the full panels that are computed at once.
+  static constexpr int kWide = AddUp::kColumns < 2 * kPanelColumns
+                                   ? kPanelColumns
+                                   : AddUp::kColumns / kPanelColumns * kPanelColumns;
 
-  // Tiles from `tile` on and one panel. residual, out: of the panel's first column.
+  // Tiles from `tile` on and one panel, or kWide columns. residual, out: of the panel's first
+  // column.
   struct Meeting {
     const PackedWeights& weights;
     const PanelShape& shape;

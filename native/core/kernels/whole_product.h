@@ -159,6 +159,8 @@ struct RoundedBlock {
   }
 };
 
+// Together: a column's values of a block lie together in full panels.
+template <bool Together>
 void pack_whole_columns(const PanelShape& shape, const float* x, int64_t stride, int64_t columns,
                         int64_t first, int64_t last, uint8_t* panels) {
   for (int64_t start = first; start < last;) {
@@ -177,8 +179,12 @@ void pack_whole_columns(const PanelShape& shape, const float* x, int64_t stride,
         int8_t bytes[kBlock];
         store_i8(bytes, block.front);
         store_i8(bytes + kLanes, block.back);
-        int8_t* values = reinterpret_cast<int8_t*>(panel) + (b * 8 * n + c) * 4;
-        for (int g = 0; g < 8; ++g) std::memcpy(values + g * 4 * n, bytes + g * 4, 4);
+        if (Together && n == kPanelColumns) {
+          std::memcpy(panel + (b * n + c) * kBlock, bytes, kBlock);
+        } else {
+          int8_t* values = reinterpret_cast<int8_t*>(panel) + (b * 8 * n + c) * 4;
+          for (int g = 0; g < 8; ++g) std::memcpy(values + g * 4 * n, bytes + g * 4, 4);
+        }
         scales[b * n + c] = block.scale;
         const int64_t place = b * shape.corrections_per_block * n + c;
         if (shape.weights == GGML_TYPE_Q8_0) {
@@ -195,11 +201,13 @@ void pack_whole_columns(const PanelShape& shape, const float* x, int64_t stride,
   }
 }
 
+// Sums: what TileLoop takes, of a format.
+template <template <typename> class Sums>
 void whole_product(const PackedWeights& weights, const uint8_t* panels, int64_t columns,
                    const Epilogue& epilogue, int64_t first_tile, int64_t last_tile, float* out) {
-  const auto run = weights.type() == GGML_TYPE_Q8_0   ? TileLoop<WholeSums<Q8Sums>>::run
-                   : weights.type() == GGML_TYPE_Q4_K ? TileLoop<WholeSums<Q4Sums>>::run
-                                                      : TileLoop<WholeSums<Q6Sums>>::run;
+  const auto run = weights.type() == GGML_TYPE_Q8_0   ? TileLoop<Sums<Q8Sums>>::run
+                   : weights.type() == GGML_TYPE_Q4_K ? TileLoop<Sums<Q4Sums>>::run
+                                                      : TileLoop<Sums<Q6Sums>>::run;
   run(weights, panels, columns, epilogue, first_tile, last_tile, out);
 }
 

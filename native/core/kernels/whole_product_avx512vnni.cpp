@@ -6,6 +6,6 @@
 
 namespace xgenmm {
 
-const ProductKernel kWholeProductAvx512Vnni{pack_whole_columns, whole_product};
+const ProductKernel kWholeProductAvx512Vnni{pack_whole_columns<false>, whole_product<WholeSums>};
 
 }  // namespace xgenmm

@@ -6,6 +6,6 @@
 
 namespace xgenmm {
 
-const ProductKernel kWholeProductAvxVnni{pack_whole_columns, whole_product};
+const ProductKernel kWholeProductAvxVnni{pack_whole_columns<false>, whole_product<WholeSums>};
 
 }  // namespace xgenmm
