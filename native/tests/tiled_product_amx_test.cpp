@@ -172,6 +172,9 @@ TEST(amx_check_passes_what_is_right_alone) {
   if (!has_lanes()) return;
   CHECK(gives_same_products(kEmulatedProduct, kWholeProductAvx512Vnni));
   CHECK(!gives_same_products(kWrongProduct, kWholeProductAvx512Vnni));
+  // Emulated tiles are hundreds of times slower than instructions.
+  CHECK(!is_faster(kEmulatedProduct, kWholeProductAvx512Vnni));
+  CHECK(is_faster(kWholeProductAvx512Vnni, kEmulatedProduct));
 }
 
 }  // namespace xgenmm

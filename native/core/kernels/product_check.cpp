@@ -1,6 +1,9 @@
 #include "kernels/product_check.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -37,7 +40,34 @@ std::vector<float> product(const ProductKernel& kernel, const PackedWeights& wei
   return out;
 }
 
+// The least of a few turns, which nothing has disturbed.
+double milliseconds(const ProductKernel& kernel, const PackedWeights& weights,
+                    const std::vector<float>& x, int64_t columns) {
+  constexpr int kTurns = 5;
+  const PanelShape& shape = weights.panel_shape();
+  std::vector<uint8_t> panels(shape.bytes_per_column() * static_cast<size_t>(columns));
+  std::vector<float> out(static_cast<size_t>(columns * weights.rows()));
+  kernel.pack_columns(shape, x.data(), weights.width(), columns, 0, columns, panels.data());
+  double least = std::numeric_limits<double>::infinity();
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const auto start = std::chrono::steady_clock::now();
+    kernel.product(weights, panels.data(), columns, {}, 0, weights.tiles(), out.data());
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    least = std::min(least, took.count());
+  }
+  return least;
+}
+
 }  // namespace
+
+bool is_faster(const ProductKernel& a, const ProductKernel& b) {
+  constexpr int64_t kWide = 1024, kTall = 128, kMany = 20 * kPanelColumns;
+  const std::vector<uint8_t> rows(ggml_row_size(GGML_TYPE_Q8_0, kWide) * kTall);
+  PackedWeights weights(GGML_TYPE_Q8_0, GGML_TYPE_Q8_0, kWide, kTall);
+  weights.pack(rows.data(), 0, weights.tiles());
+  const std::vector<float> x(kMany * kWide, 1.0f);
+  return milliseconds(a, weights, x, kMany) < milliseconds(b, weights, x, kMany);
+}
 
 bool gives_same_products(const ProductKernel& a, const ProductKernel& b) {
   Random random;
