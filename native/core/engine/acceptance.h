@@ -28,7 +28,7 @@ class Acceptance {
   };
   // Of matches of 2, 3, 4 to 7 and 8 or more tokens: the longer, the surer.
   static constexpr std::array<double, 4> kPriors = {0.1, 0.4, 0.6, 0.8};
-  static constexpr double kPriorWeight = 2;
+  static constexpr double kPriorWeight = 4;
   static constexpr double kMemory = 0.85;
 
   static size_t kind(int matched) {
