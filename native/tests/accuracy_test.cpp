@@ -173,8 +173,10 @@ TEST(weights_stay_in_the_file_where_memory_is_short) {
   for (const char* name : {"v.blk.0.attn_q.weight", "v.blk.0.ffn_down.weight"})
     CHECK(weights.get(name)->extra == nullptr);
   weights.pack(pool, std::numeric_limits<size_t>::max(), nullptr, ignore);
-  for (const char* name : {"v.blk.0.attn_q.weight", "v.blk.0.ffn_down.weight"})
+  for (const char* name :
+       {"v.blk.0.attn_q.weight", "v.blk.0.ffn_down.weight", "v.patch_embd.weight"})
     CHECK(weights.get(name)->extra != nullptr);
+  CHECK(weights.get("v.position_embd.weight")->extra == nullptr);
 }
 
 }  // namespace xgenmm::test

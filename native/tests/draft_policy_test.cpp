@@ -116,6 +116,20 @@ TEST(draft_policy_does_not_mind_noise) {
   CHECK(play(off, noisy, 0.02, 3000).ms / play(idle, noisy, 0.02, 3000).ms > 0.95);
 }
 
+TEST(draft_policy_does_not_take_a_slow_first_step_for_the_rule) {
+  DraftPolicy policy(Speculation::kAuto);
+  double with = 0, without = 0;
+  for (uint32_t answer = 1; answer <= 20; ++answer) {
+    int step = 0;
+    const Cost cost = [&](int columns) { return (step++ == 0 ? 2.5 : 1) * dear(columns); };
+    DraftPolicy off(Speculation::kOff);
+    without += play(off, cost, 0.9, 100, answer).ms;
+    step = 0;
+    with += play(policy, cost, 0.9, 100, answer).ms;
+  }
+  CHECK(without / with > 0.97);
+}
+
 TEST(draft_policy_measures_a_plain_step_first) {
   DraftPolicy policy(Speculation::kAuto);
   const DraftPolicy::Candidate sure{1, powers(1, 15)};

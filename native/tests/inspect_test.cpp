@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "engine/model.h"
 #include "fixture.h"
 #include "ggml/system_info.h"
 #include "harness.h"
@@ -81,6 +82,18 @@ TEST(inspection_for_one_context) {
   const int most = inspection.text->config.context_length;
   CHECK_EQ(inspect_file(path, 0).text->kv.back().context_size, std::min(most, 4096));
   CHECK_THROWS(ErrorCode::kInvalidArgument, inspect_file(path, most + 1));
+}
+
+TEST(inspection_knows_what_a_loaded_model_works_in) {
+  for (const char* file : {"wide-f32.gguf", "wide-q8_0.gguf", "wide-q4_k_m.gguf"}) {
+    LoadOptions options;
+    options.text_path = model_path(file);
+    Model model(options, [](double) {});
+    const double loaded =
+        static_cast<double>(model.device().activation_bytes() + model.vision()->state_bytes());
+    const double told = static_cast<double>(inspect_file(options.text_path, 0).working_bytes);
+    CHECK_NEAR(told / loaded, 1.0, 0.15);
+  }
 }
 
 TEST(inspection_of_what_is_no_model) {

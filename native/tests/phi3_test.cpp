@@ -80,6 +80,35 @@ TEST(phi3_threads_change_nothing) {
   }
 }
 
+// A graph is computed again where the next step looks like the last, whatever came between.
+TEST(phi3_steps_that_are_alike_do_not_mix) {
+  Ring ring("tiny-f32.gguf", GGML_TYPE_F32, 512, 64, 2);
+  const Prompt a = ring.prompt(40, 1), b = ring.prompt(40, 2);
+  KvSlot& first = ring.cache().slot(0);
+  KvSlot& second = ring.cache().slot(1);
+  std::vector<float> logits, hidden;
+  const auto step = [&](KvSlot& slot, const Prompt& prompt, bool wants_hidden) {
+    const int32_t token = prompt[slot.length()].token;
+    CHECK(ring.text().forward({{&slot, nullptr, token, 1, 1}}, logits, nullptr,
+                              wants_hidden ? &hidden : nullptr));
+    return logits;
+  };
+  const std::vector<float> last_a = ring.run(first, a, {1}), last_b = ring.run(second, b, {1});
+  first.truncate(0);
+  second.truncate(0);
+  std::vector<float> found_a, found_b;
+  for (int i = 0; i < 40; ++i) {
+    found_a = step(first, a, i % 7 == 3);
+    // Some one after the other, which the next one then is like, ...
+    if (i % 3 == 0) continue;
+    // ... some with the other slot between.
+    while (second.length() <= i) found_b = step(second, b, i % 5 == 0);
+  }
+  CHECK(found_a == last_a);
+  CHECK_EQ(second.length(), 39);
+  CHECK(step(second, b, false) == last_b);
+}
+
 // A ring of 256 rows against one that holds the whole sequence.
 TEST(phi3_wrapped_ring_equals_long_ring) {
   for (const auto& [file, type] :

@@ -45,7 +45,7 @@ class Ring {
   }
   const TextConfig& config() const { return config_; }
   KvCache& cache() { return *cache_; }
-  const Phi3& text() const { return *text_; }
+  Phi3& text() { return *text_; }
 
  private:
   Device device_;

@@ -19,7 +19,8 @@ const PICTURE = fileURLToPath(new URL('../../examples/pictures/street.jpg', impo
  */
 
 const { job, model: file, threads } = /** @type {Order} */ (JSON.parse(process.argv[2] ?? ''));
-if (job.name === 'speculation' && job.without) {
+// An answer of random weights may go round in circles, which no peer would profit from.
+if (job.name === 'decode' || (job.name === 'speculation' && job.without)) {
   process.env.XGENMM_WITHOUT = `${process.env.XGENMM_WITHOUT ?? ''},speculation`;
 }
 const before = performance.now();

@@ -27,9 +27,9 @@ class Acceptance {
     double all = 0;
   };
   // Of matches of 2, 3, 4 to 7 and 8 or more tokens: the longer, the surer.
-  static constexpr std::array<double, 4> kPriors = {0.2, 0.4, 0.6, 0.8};
+  static constexpr std::array<double, 4> kPriors = {0.1, 0.4, 0.6, 0.8};
   static constexpr double kPriorWeight = 2;
-  static constexpr double kMemory = 0.9;
+  static constexpr double kMemory = 0.85;
 
   static size_t kind(int matched) {
     if (matched < 4) return static_cast<size_t>(std::max(matched - 2, 0));

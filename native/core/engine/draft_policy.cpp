@@ -8,7 +8,7 @@ namespace xgenmm {
 namespace {
 
 // What a gain must be to count, so that errors of measurement are none.
-constexpr double kLeastGain = 0.08;
+constexpr double kLeastGain = 0.12;
 
 }  // namespace
 

@@ -33,19 +33,19 @@ bool GenerateTask::take_rows(const Model& model, const Rows& rows, double ms, bo
     detokenizer_.emplace(model.tokenizer());
     if (!model.draft_policy().off()) drafter_.emplace(sequence_.prompt().ids());
   }
-  const float* row = rows.logits;
   // Behind a token that was not drafted no row counts.
+  const float* row = rows.logits;
   do {
-    const float* next = row + model.text_config().vocab_size;
-    if (take_row(model, {row, next})) return true;
-    row = next;
+    if (take_row(model, row)) return true;
+    row += model.text_config().vocab_size;
   } while (sequence_.confirm());
   return false;
 }
 
-bool GenerateTask::take_row(const Model& model, std::vector<float> logits) {
-  const Choice choice = sampler_.sample(logits, model.stop_tokens());
-  if (choice.token < 0) check_finite(logits);
+bool GenerateTask::take_row(const Model& model, const float* logits) {
+  const float* end = logits + model.text_config().vocab_size;
+  const Choice choice = sampler_.sample({logits, end}, model.stop_tokens());
+  if (choice.token < 0) check_finite({logits, end});
   if (choice.token < 0 || model.stop_tokens().count(choice.token) != 0) {
     finish(FinishReason::kStop);
     return true;

@@ -27,7 +27,7 @@ class GenerateTask : public TextTask {
 
  private:
   // The next token's logits; true when the answer has ended.
-  bool take_row(const Model& model, std::vector<float> logits);
+  bool take_row(const Model& model, const float* logits);
   void show(const std::string& text);
   void finish(event::FinishReason reason);
 

@@ -50,8 +50,8 @@ void Sequence::take_slot(Model& model) {
 
 Continuation Sequence::next_part(int most) const {
   if (stage_ == Stage::kDecode) {
-    const int drafted = 1 + static_cast<int>(draft_.size());
-    return {slot_, nullptr, token_, drafted, drafted, draft_.data()};
+    const int count = 1 + static_cast<int>(draft_.size());
+    return {slot_, nullptr, token_, count, count, draft_.data()};
   }
   int count = std::min({most, prompt_->length() - slot_->length(), slot_->ring()});
   // Wanted logits are few per graph: a chunk either ends in front of the first wanted position or

@@ -1,22 +1,26 @@
 #include "engine/step_costs.h"
 
 #include <algorithm>
+#include <array>
 
 namespace xgenmm {
 
 namespace {
 
-// Steps for which a measurement is believed: of a step without drafts, of what columns add, and of
-// the latter where it was measured only once, which may have been chance.
-constexpr uint64_t kPlainBelieved = 64;
-constexpr uint64_t kExtraBelieved = 256;
-constexpr uint64_t kOnceBelieved = 8;
+// Steps for which one, two or three measurements are believed: of a step without drafts, and of
+// what columns add. The first may have been chance.
 constexpr size_t kKept = 3;
+constexpr std::array<uint64_t, kKept> kPlainBelieved = {8, 16, 64};
+constexpr std::array<uint64_t, kKept> kExtraBelieved = {8, 256, 256};
 // Where nothing is known: how many columns are tried, and what each is taken to add to a step of 1.
 constexpr int kFirst = 2;
 constexpr double kAssumed = 0.05;
 
 }  // namespace
+
+double StepCosts::Recent::least() const {
+  return *std::min_element(ms.begin(), ms.end());
+}
 
 double StepCosts::Recent::median() const {
   // Of two the lesser: whatever disturbs makes slower.
@@ -26,38 +30,37 @@ double StepCosts::Recent::median() const {
 }
 
 void StepCosts::add(Recent& recent, double ms) const {
-  if (!believed(recent, kExtraBelieved)) recent.ms.clear();
+  if (steps_ - recent.step > kExtraBelieved.back()) recent.ms.clear();
   if (recent.ms.size() == kKept) recent.ms.erase(recent.ms.begin());
   recent.ms.push_back(ms);
   recent.step = steps_;
 }
 
-bool StepCosts::believed(const Recent& recent, uint64_t steps) const {
-  return !recent.ms.empty() && steps_ - recent.step <= steps;
-}
-
 bool StepCosts::believed(const Recent& extra) const {
-  return believed(extra, extra.ms.size() == 1 ? kOnceBelieved : kExtraBelieved);
+  return steps_ - extra.step <= kExtraBelieved[extra.ms.size() - 1];
 }
 
 void StepCosts::meet(const std::vector<uint64_t>& company) {
   if (company == company_) return;
   company_ = company;
-  plain_ = {};
+  // What it took the others keeps a first step that was slow by chance from counting.
+  if (!plain_.ms.empty()) plain_.ms = {plain_.least()};
+  met_ = true;
 }
 
 void StepCosts::record(int drafted, double ms) {
   ++steps_;
   if (drafted == 0) {
     add(plain_, ms);
+    met_ = false;
   } else if (const std::optional<double> plain = plain_ms()) {
     add(extra_[drafted], std::max(0.0, ms - *plain));
   }
 }
 
 std::optional<double> StepCosts::plain_ms() const {
-  if (!believed(plain_, kPlainBelieved)) return std::nullopt;
-  return plain_.median();
+  if (met_ || steps_ - plain_.step > kPlainBelieved[plain_.ms.size() - 1]) return std::nullopt;
+  return plain_.least();
 }
 
 double StepCosts::times_as_long(int drafted) const {

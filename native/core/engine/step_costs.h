@@ -25,20 +25,21 @@ class StepCosts {
   uint64_t steps() const { return steps_; }
 
  private:
-  // The last few measurements of one thing.
+  // The last few measurements of one thing, at least one where it is in use.
   struct Recent {
     std::vector<double> ms;
     uint64_t step = 0;  // of the last one
 
+    double least() const;
     double median() const;
   };
 
   void add(Recent& recent, double ms) const;
-  bool believed(const Recent& recent, uint64_t steps) const;
   bool believed(const Recent& extra) const;
 
   uint64_t steps_ = 0;
   std::vector<uint64_t> company_;
+  bool met_ = true;  // and no step without drafts since
   Recent plain_;
   std::map<int, Recent> extra_;  // what columns add
 };

@@ -53,17 +53,22 @@ size_t Device::free_memory() const {
 }
 
 void Device::reserve(Graph& graph) {
+  const size_t before = activation_bytes();
   if (!ggml_gallocr_reserve(allocator_.get(), graph.cgraph())) {
     throw Error(ErrorCode::kOutOfMemory, "the activations of the model do not fit into memory");
   }
+  if (activation_bytes() != before) ++plan_;
 }
 
 bool Device::compute(Graph& graph) {
-  // Plan anew each time: left to itself the allocator keeps an earlier graph's plan when the counts
-  // of nodes happen to agree, and our graphs are of several kinds.
-  reserve(graph);
-  if (!ggml_gallocr_alloc_graph(allocator_.get(), graph.cgraph())) {
-    throw Error(ErrorCode::kOutOfMemory, "the activations of the model do not fit into memory");
+  if (!has_planned(graph)) {
+    // Left to itself the allocator keeps an earlier graph's plan when the counts of nodes happen to
+    // agree, and our graphs are of several kinds.
+    reserve(graph);
+    if (!ggml_gallocr_alloc_graph(allocator_.get(), graph.cgraph())) {
+      throw Error(ErrorCode::kOutOfMemory, "the activations of the model do not fit into memory");
+    }
+    graph.plan = plan_;
   }
   graph.fill_inputs();
   const ThreadPool::Session session(pool_);

@@ -41,8 +41,10 @@ class Device {
   size_t activation_bytes() const { return ggml_gallocr_get_buffer_size(allocator_.get(), 0); }
 
   // Fills the inputs, computes, and leaves the outputs readable until the next call. False when it
-  // was aborted.
+  // was aborted. A graph may be computed again as long as it is planned.
   bool compute(Graph& graph);
+  // Whether it has its place in the activation buffer, which it has lost when that has grown since.
+  bool has_planned(const Graph& graph) const { return graph.plan == plan_; }
 
   // A buffer for the tensors of a context, zeroed. progress: called with 0 .. 1 as it is cleared,
   // which takes a while where memory is large; may throw to give up. Throws kOutOfMemory.
@@ -56,6 +58,7 @@ class Device {
   ThreadpoolHandle own_thread_;
   BackendHandle backend_;
   AllocatorHandle allocator_;
+  uint64_t plan_ = 1;  // counts the buffers that there were
 };
 
 }  // namespace xgenmm

@@ -41,6 +41,9 @@ class Graph {
   // Marks an intermediate for collect_taps() when taps are wanted.
   void tap(const std::string& name, ggml_tensor* tensor, const Taps* taps);
 
+  // Which of a device's buffers the tensors are in; 0: none yet.
+  uint64_t plan = 0;
+
   void fill_inputs();
   void collect_taps(Taps* taps) const;
   static std::vector<float> read(const ggml_tensor* tensor);

@@ -1,5 +1,6 @@
 #include "ggml/weights.h"
 
+#include <algorithm>
 #include <new>
 
 #include "base/error.h"
@@ -25,6 +26,7 @@ Weights::Weights(std::shared_ptr<const GgufFile> file, const std::vector<TensorS
     }
     ggml_backend_buffer_set_usage(buffers_.back().get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
     tensors_.emplace(spec.name, tensor);
+    if (spec.role == TensorSpec::Role::kMatrix) matrices_.push_back(spec.name);
   }
 }
 
@@ -52,11 +54,10 @@ void Weights::pack(ThreadPool& pool, size_t memory, const ggml_tensor* skip,
                    const std::function<void(double)>& progress) {
   std::vector<std::string> names;
   size_t bytes = 0;
-  for (const auto& [name, tensor] : tensors_) {
-    if (tensor == skip || ggml_n_dims(tensor) != 2 ||
-        !(has_packed_product(tensor->type) || is_stopgap(name, *tensor))) {
+  for (const std::string& name : matrices_) {
+    const ggml_tensor* tensor = get(name);
+    if (tensor == skip || !(has_packed_product(tensor->type) || is_stopgap(name, *tensor)))
       continue;
-    }
     names.push_back(name);
     bytes += ggml_nbytes(tensor);
   }
@@ -66,9 +67,11 @@ void Weights::pack(ThreadPool& pool, size_t memory, const ggml_tensor* skip,
     progress(static_cast<double>(i) / static_cast<double>(names.size()));
     ggml_tensor* tensor = get(names[i]);
     const ggml_type packed = is_stopgap(names[i], *tensor) ? GGML_TYPE_Q8_0 : tensor->type;
+    // The patch kernel has its rows in three dimensions.
+    const int64_t rows = tensor->ne[std::max(ggml_n_dims(tensor) - 1, 1)];
     try {
-      packed_.push_back(
-          std::make_unique<PackedWeights>(tensor->type, packed, tensor->ne[0], tensor->ne[1]));
+      packed_.push_back(std::make_unique<PackedWeights>(tensor->type, packed,
+                                                        ggml_nelements(tensor) / rows, rows));
     } catch (const std::bad_alloc&) {
       throw Error(ErrorCode::kOutOfMemory, "tensor \"" + names[i] + "\" does not fit into memory");
     }

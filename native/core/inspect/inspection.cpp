@@ -94,10 +94,11 @@ Inspection::Text inspect_text(const GgufFile& file, bool plain, int context_size
   return text;
 }
 
-// By reserving the largest graphs as loading does, over a slot that just holds a chunk.
+// By reserving the largest graphs as loading does for the default number of threads, over a slot
+// that just holds a chunk. Columns that meet packed weights take a little more or less.
 uint64_t measure_working_memory(const Inspection& inspection,
                                 const std::shared_ptr<const GgufFile>& file) {
-  Device device(1);
+  Device device(0);
   if (inspection.text) {
     const TextConfig& config = inspection.text->config;
     const ggml_type type = inspection.text->f32 ? GGML_TYPE_F32 : GGML_TYPE_F16;

@@ -5,8 +5,6 @@
 #include <cstring>
 #include <string>
 
-#include "kernels/cached_attention.h"
-
 namespace xgenmm {
 
 namespace {
@@ -89,22 +87,43 @@ void Phi3::reserve(const KvCache& cache) const {
 }
 
 bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& logits, Taps* taps,
-                   std::vector<float>* hidden) const {
+                   std::vector<float>* hidden) {
   Batch batch = make_batch(parts);
   for (const Continuation& part : parts) part.slot->begin_write(part.count);
-  Graph graph(nodes(), device_.pool(), device_.importance());
-  std::vector<ggml_tensor*> layers;
-  ggml_tensor* out = build(graph, batch, taps, hidden == nullptr ? nullptr : &layers);
-  if (!device_.compute(graph)) return false;
-  if (taps != nullptr) graph.collect_taps(taps);
-  logits = out == nullptr ? std::vector<float>() : Graph::read(out);
-  if (hidden != nullptr) *hidden = interleave(layers);
+  std::unique_ptr<Step> fresh;
+  const bool plain = taps == nullptr && hidden == nullptr;
+  if (plain && last_ && last_->batch.is_like(batch) && device_.has_planned(last_->graph)) {
+    last_->batch.take(batch);
+  } else {
+    fresh = std::make_unique<Step>(std::move(batch), nodes(), device_);
+    fresh->logits = build(fresh->graph, fresh->batch, taps, plain ? nullptr : &fresh->hidden);
+  }
+  if (plain && fresh) last_ = std::move(fresh);
+  Step& step = plain ? *last_ : *fresh;
+  if (!device_.compute(step.graph)) return false;
+  if (taps != nullptr) step.graph.collect_taps(taps);
+  logits = step.logits == nullptr ? std::vector<float>() : Graph::read(step.logits);
+  if (hidden != nullptr) *hidden = interleave(step.hidden);
   for (const Continuation& part : parts) {
     std::vector<PromptPosition> positions;
     for (int i = 0; i < part.sure(); ++i) positions.push_back(part[i]);
     for (PromptPosition& position : positions) part.slot->append(std::move(position));
   }
   return true;
+}
+
+bool Phi3::Batch::is_like(const Batch& other) const {
+  return outputs == other.outputs &&
+         std::equal(
+             spans.begin(), spans.end(), other.spans.begin(), other.spans.end(),
+             [](const Span& a, const Span& b) { return a.slot == b.slot && a.count == b.count; });
+}
+
+void Phi3::Batch::take(const Batch& other) {
+  std::copy(other.embeddings.begin(), other.embeddings.end(), embeddings.begin());
+  std::copy(other.angles.begin(), other.angles.end(), angles.begin());
+  std::copy(other.spans.begin(), other.spans.end(), spans.begin());
+  std::copy(other.output_spans.begin(), other.output_spans.end(), output_spans.begin());
 }
 
 Phi3::Batch Phi3::make_batch(const std::vector<Continuation>& parts) const {
@@ -156,72 +175,78 @@ ggml_tensor* Phi3::rotate_and_store(Graph& graph, ggml_tensor* x, int layer, ggm
   x = graph.rms_norm(x, weights.attn_norm, config_.rms_epsilon);
   // [width + 2 * kv width, columns]: queries, keys, values
   ggml_tensor* qkv = graph.linear(x, weights.qkv);
-  return graph.node(
-      GGML_TYPE_F32, {config_.width, x->ne[1], 1, 1}, {qkv, angles},
-      [this, layer, spans](ggml_tensor* out) {
-        const int64_t size = config_.head_dim;
-        const int64_t stride = out->src[0]->ne[0];
-        const auto* rows = static_cast<const float*>(out->src[0]->data);
-        const auto* turns = static_cast<const float*>(out->src[1]->data);
-        auto* queries = static_cast<float*>(out->data);
-        for (const Span& span : spans) {
-          const KvRows cache = span.slot->rows(layer);
-          device_.pool().run(span.count, kLeastColumns, [&](int64_t first, int64_t last, int) {
-            std::vector<float> keys(static_cast<size_t>(config_.kv_width()));
-            for (int64_t i = first; i < last; ++i) {
-              const int64_t column = span.first_column + i;
-              const float* row = rows + column * stride;
-              for (int head = 0; head < config_.heads; ++head) {
-                rotate(row + head * size, turns + column * size, size,
-                       queries + column * config_.width + head * size);
-              }
-              row += config_.width;
-              for (int head = 0; head < config_.kv_heads; ++head)
-                rotate(row + head * size, turns + column * size, size, keys.data() + head * size);
-              cache.store(span.slot->row(span.first_position + static_cast<int>(i)), keys.data(),
-                          row + config_.kv_width());
-            }
-          });
-        }
-      });
+  return graph.node(GGML_TYPE_F32, {config_.width, x->ne[1], 1, 1}, {qkv, angles},
+                    [this, layer, &spans](ggml_tensor* out) {
+                      for (const Span& span : spans) {
+                        rotate_and_store(static_cast<const float*>(out->src[0]->data),
+                                         static_cast<const float*>(out->src[1]->data), span, layer,
+                                         static_cast<float*>(out->data));
+                      }
+                    });
+}
+
+void Phi3::rotate_and_store(const float* qkv, const float* angles, const Span& span, int layer,
+                            float* queries) const {
+  const int64_t size = config_.head_dim;
+  const int64_t width = config_.width;
+  const int64_t kv_width = config_.kv_width();
+  const KvRows& cache = span.slot->rows(layer);
+  device_.pool().run(span.count, kLeastColumns, [&](int64_t first, int64_t last, int) {
+    std::vector<float> keys(static_cast<size_t>(kv_width));
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t column = span.first_column + i;
+      const float* own_angles = angles + column * size;
+      const float* row = qkv + column * (width + 2 * kv_width);
+      for (int64_t at = 0; at < width; at += size)
+        rotate(row + at, own_angles, size, queries + column * width + at);
+      for (int64_t at = 0; at < kv_width; at += size)
+        rotate(row + width + at, own_angles, size, keys.data() + at);
+      cache.store(span.slot->row(span.first_position + static_cast<int>(i)), keys.data(),
+                  row + width + kv_width);
+    }
+  });
+}
+
+CachedAttention Phi3::attention_of(const Span& span, int layer) const {
+  CachedAttention attention{};
+  attention.cache = span.slot->rows(layer);
+  attention.heads = config_.heads;
+  attention.first = span.first_position;
+  attention.count = span.count;
+  attention.window = config_.window;
+  attention.scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
+  return attention;
 }
 
 ggml_tensor* Phi3::attend(Graph& graph, ggml_tensor* queries, int layer,
                           const std::vector<Span>& spans) const {
-  std::vector<CachedAttention> attentions;
-  size_t scratch_bytes = 0;
-  for (const Span& span : spans) {
-    attentions.push_back({span.slot->rows(layer), config_.heads, span.first_position, span.count,
-                          config_.window, 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
-                          nullptr, nullptr});
-    scratch_bytes = std::max(scratch_bytes, attentions.back().scratch_bytes());
-  }
+  // All slots are alike.
+  const size_t scratch_bytes = attention_of(spans.front(), layer).scratch_bytes();
   ggml_tensor* scratch = graph.scratch(scratch_bytes * static_cast<size_t>(device_.threads()));
   return graph.node(GGML_TYPE_F32, {queries->ne[0], queries->ne[1], 1, 1}, {queries, scratch},
-                    [this, spans, attentions, scratch_bytes](ggml_tensor* out) mutable {
-                      for (size_t i = 0; i < spans.size(); ++i) {
-                        const int64_t at = int64_t{spans[i].first_column} * config_.width;
-                        attentions[i].queries = static_cast<const float*>(out->src[0]->data) + at;
-                        attentions[i].out = static_cast<float*>(out->data) + at;
-                      }
+                    [this, layer, &spans, scratch_bytes](ggml_tensor* out) {
                       const int64_t heads = config_.kv_heads;
-                      device_.pool().run(
-                          heads * static_cast<int64_t>(spans.size()), 1,
-                          [&](int64_t first, int64_t last, int thread) {
-                            uint8_t* own = static_cast<uint8_t*>(out->src[1]->data) +
-                                           scratch_bytes * static_cast<size_t>(thread);
-                            while (first < last) {
-                              const int64_t span = first / heads;
-                              const int64_t end = std::min(last, (span + 1) * heads);
-                              attend_cached(attentions[static_cast<size_t>(span)],
-                                            first - span * heads, end - span * heads, own);
-                              first = end;
-                            }
-                          });
+                      const auto run = [&](int64_t first, int64_t last, int thread) {
+                        // Ranges may go from one span's heads to the next one's.
+                        while (first < last) {
+                          const int64_t own = first / heads;
+                          const int64_t end = std::min(last, (own + 1) * heads);
+                          const Span& span = spans[static_cast<size_t>(own)];
+                          const int64_t at = int64_t{span.first_column} * config_.width;
+                          CachedAttention attention = attention_of(span, layer);
+                          attention.queries = static_cast<const float*>(out->src[0]->data) + at;
+                          attention.out = static_cast<float*>(out->data) + at;
+                          attend_cached(attention, first - own * heads, end - own * heads,
+                                        static_cast<uint8_t*>(out->src[1]->data) +
+                                            scratch_bytes * static_cast<size_t>(thread));
+                          first = end;
+                        }
+                      };
+                      device_.pool().run(heads * static_cast<int64_t>(spans.size()), 1, run);
                     });
 }
 
-ggml_tensor* Phi3::build(Graph& graph, Batch& batch, const Taps* taps,
+ggml_tensor* Phi3::build(Graph& graph, const Batch& batch, const Taps* taps,
                          std::vector<ggml_tensor*>* hidden) const {
   ggml_context* context = graph.context();
   ggml_tensor* x =

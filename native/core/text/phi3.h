@@ -7,6 +7,7 @@
 #include "ggml/device.h"
 #include "ggml/weights.h"
 #include "gguf/config.h"
+#include "kernels/cached_attention.h"
 #include "text/kv_cache.h"
 #include "text/prompt.h"
 
@@ -60,7 +61,7 @@ class Phi3 {
   // gives. It is not in what reserve() reserves. False when it was aborted: the slots are as
   // before.
   bool forward(const std::vector<Continuation>& parts, std::vector<float>& logits,
-               Taps* taps = nullptr, std::vector<float>* hidden = nullptr) const;
+               Taps* taps = nullptr, std::vector<float>* hidden = nullptr);
 
  private:
   // Neighbouring columns of the batch that continue one sequence.
@@ -78,6 +79,22 @@ class Phi3 {
     std::vector<int32_t> outputs;  // columns whose logits are wanted
     std::vector<Span> spans;
     std::vector<Span> output_spans;  // the same without the columns that are not wanted
+
+    // Whether the same graph does for both.
+    bool is_like(const Batch& other) const;
+    // Takes over the other's tokens and positions, where these are.
+    void take(const Batch& other);
+  };
+  // A graph and what goes into it: it is computed again as long as batches are alike, which those
+  // of an answer are.
+  struct Step {
+    Batch batch;
+    Graph graph;
+    ggml_tensor* logits = nullptr;
+    std::vector<ggml_tensor*> hidden;
+
+    Step(Batch batch, size_t nodes, Device& device)
+        : batch(std::move(batch)), graph(nodes, device.pool(), device.importance()) {}
   };
 
   void embed(const Continuation& part, int index, float* out) const;
@@ -86,14 +103,17 @@ class Phi3 {
   size_t nodes() const { return 24 * layers_.size() + 64; }
   // -> the logits, nullptr without outputs. hidden: receives what each layer gives for the outputs
   // unless it is nullptr, [width, outputs] each.
-  ggml_tensor* build(Graph& graph, Batch& batch, const Taps* taps,
+  ggml_tensor* build(Graph& graph, const Batch& batch, const Taps* taps,
                      std::vector<ggml_tensor*>* hidden) const;
-  // Stores the new keys and values, -> the queries, [width, columns].
+  // Stores the new keys and values, -> the queries, [width, columns]. The spans must stay.
   ggml_tensor* rotate_and_store(Graph& graph, ggml_tensor* x, int layer, ggml_tensor* angles,
                                 const std::vector<Span>& spans) const;
-  // queries: of the columns of the spans. -> [width, columns]
+  void rotate_and_store(const float* qkv, const float* angles, const Span& span, int layer,
+                        float* queries) const;
+  // queries: of the columns of the spans, which must stay. -> [width, columns]
   ggml_tensor* attend(Graph& graph, ggml_tensor* queries, int layer,
                       const std::vector<Span>& spans) const;
+  CachedAttention attention_of(const Span& span, int layer) const;
 
   TextConfig config_;
   Weights weights_;
@@ -102,6 +122,7 @@ class Phi3 {
   std::vector<Phi3Layer> layers_;
   std::vector<float> frequencies_;  // [head_dim / 2]: radians from a position to the next
   ggml_tensor *output_norm_, *output_, *output_bias_;
+  std::unique_ptr<Step> last_;
 };
 
 }  // namespace xgenmm

@@ -39,6 +39,7 @@ ggml_tensor* Siglip::embed(Graph& graph, ggml_tensor* patches) const {
   // Patches do not overlap, so the convolution is one matrix product (ggml's conv_2d goes through
   // f16).
   ggml_tensor* kernel = ggml_reshape_2d(context, patch_weight_, patches->ne[0], config_.width);
+  kernel->extra = patch_weight_->extra;
   ggml_tensor* x = graph.linear(patches, kernel, patch_bias_);
   return ggml_add_inplace(context, x, position_);
 }
