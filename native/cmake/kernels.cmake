@@ -53,9 +53,14 @@ add_kernel_set(avx512bf16 "${avx512};-mavx512bf16" "return _mm512_reduce_add_epi
   _mm512_dpbf16_ps(__m512(), (__m512bh)_mm512_loadu_si512(values), (__m512bh)_mm512_set1_epi32(count))))")
 
 # On arm64.
-set(dotprod -march=armv8.2-a+dotprod)
-set(i8mm ${dotprod}+i8mm)
-add_kernel_set(neon "" "return vaddvq_f32(vfmaq_f32(vdupq_n_f32(1), vdupq_n_f32(2), vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(3)))))")
+set(neon)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # gcc orders instructions before it assigns registers, and then has too few of them for the sums.
+  set(neon -fno-schedule-insns)
+endif()
+set(dotprod ${neon} -march=armv8.2-a+dotprod)
+set(i8mm ${neon} -march=armv8.2-a+dotprod+i8mm)
+add_kernel_set(neon "${neon}" "return vaddvq_f32(vfmaq_f32(vdupq_n_f32(1), vdupq_n_f32(2), vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(3)))))")
 add_kernel_set(dotprod "${dotprod}" "return vaddvq_s32(vdotq_s32(vdupq_n_s32(1), vdupq_n_s8(2), vdupq_n_s8(3)))")
 add_kernel_set(i8mm "${i8mm}" "return vaddvq_s32(vusdotq_s32(vdupq_n_s32(1), vdupq_n_u8(2), vdupq_n_s8(3)))")
 
