@@ -17,9 +17,12 @@ function(add_kernel_set set options statement)
   string(TOUPPER "XGENMM_${set}" definition)
   string(REPLACE ";" " " CMAKE_REQUIRED_FLAGS "-O2;${options}")
   check_cxx_source_compiles("
-#include <immintrin.h>
-#if !defined(__x86_64__) || !defined(__GNUC__) || (defined(_WIN32) && !defined(__clang__))
+#if !defined(__GNUC__) || (defined(__x86_64__) && defined(_WIN32) && !defined(__clang__))
 #error
+#elif defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 int main(int count, char** values) { ${statement}; }" ${definition})
   file(GLOB files CONFIGURE_DEPENDS ${kernels}/*_${set}.cpp)
@@ -54,6 +57,18 @@ add_kernel_set(amx "${avx512};-mavx512vnni;-mamx-tile;-mamx-int8" "
 # What clang 16 crashes on, if it optimises.
 add_kernel_set(avx512bf16 "${avx512};-mavx512bf16" "return _mm512_reduce_add_epi32(_mm512_cvtps_epi32(
   _mm512_dpbf16_ps(__m512(), (__m512bh)_mm512_loadu_si512(values), (__m512bh)_mm512_set1_epi32(count))))")
+
+# On arm64.
+set(neon)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # gcc orders instructions before it assigns registers, and then has too few of them for the sums.
+  set(neon -fno-schedule-insns)
+endif()
+set(dotprod ${neon} -march=armv8.2-a+dotprod)
+set(i8mm ${neon} -march=armv8.2-a+dotprod+i8mm)
+add_kernel_set(neon "${neon}" "return vaddvq_f32(vfmaq_f32(vdupq_n_f32(1), vdupq_n_f32(2), vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(3)))))")
+add_kernel_set(dotprod "${dotprod}" "return vaddvq_s32(vdotq_s32(vdupq_n_s32(1), vdupq_n_s8(2), vdupq_n_s8(3)))")
+add_kernel_set(i8mm "${i8mm}" "return vaddvq_s32(vusdotq_s32(vdupq_n_s32(1), vdupq_n_u8(2), vdupq_n_s8(3)))")
 
 set_source_files_properties(${kernels}/cpu_features.cpp ${kernels}/packed_product.cpp ${kernels}/attention.cpp
   ${kernels}/cached_attention.cpp ${kernels}/norm.cpp native/tests/tiled_product_amx_test.cpp

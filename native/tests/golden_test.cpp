@@ -331,7 +331,7 @@ TEST(golden_wide_gqa_f16) {
 
 // What processors without our own kernels get: ggml's.
 TEST(golden_with_ggmls_kernels) {
-  const Without without("avx512");
+  const Without without("avx2,neon");
   run_cases("cases", "tiny-f32.gguf", kF32);
   run_cases("cases", "tiny-bf16.gguf", kBf16);
   run_cases("wide/cases/wide", "wide-f32.gguf", kF32);

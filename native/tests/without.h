@@ -16,7 +16,11 @@ class Without {
 };
 
 // What to do without so that each kernel that this processor has gets its turn.
+#ifdef __aarch64__
+constexpr const char* kEachInstructionSet[] = {"", "i8mm", "dotprod", "neon"};
+#else
 constexpr const char* kEachInstructionSet[] = {
     "", "amx", "slowbf16", "avx512vnni", "avx512", "avx512,avxvnni", "avx2"};
+#endif
 
 }  // namespace xgenmm::test

@@ -8,5 +8,6 @@ namespace xgenmm {
 void attend_plain(const Attention& attention, int64_t first, int64_t last, float* scratch);
 void attend_avx2(const Attention& attention, int64_t first, int64_t last, float* scratch);
 void attend_avx512(const Attention& attention, int64_t first, int64_t last, float* scratch);
+void attend_neon(const Attention& attention, int64_t first, int64_t last, float* scratch);
 
 }  // namespace xgenmm

@@ -20,6 +20,9 @@ void attend_cached(const CachedAttention& attention, int64_t first, int64_t last
 #ifdef XGENMM_AVX512
   if (cpu_has(CpuFeature::kAvx512)) attend = attend_cached_avx512;
 #endif
+#ifdef XGENMM_NEON
+  if (cpu_has(CpuFeature::kNeon)) attend = attend_cached_neon;
+#endif
   attend(attention, first, last, scratch);
 }
 

@@ -11,5 +11,7 @@ void attend_cached_avx2(const CachedAttention& attention, int64_t first, int64_t
                         uint8_t* scratch);
 void attend_cached_avx512(const CachedAttention& attention, int64_t first, int64_t last,
                           uint8_t* scratch);
+void attend_cached_neon(const CachedAttention& attention, int64_t first, int64_t last,
+                        uint8_t* scratch);
 
 }  // namespace xgenmm

@@ -12,6 +12,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+#ifdef XGENMM_NEON
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(_WIN32)
+#include <windows.h>
+#elif defined(__linux__)
+#include <sys/auxv.h>
+#endif
+#endif
 
 namespace xgenmm {
 namespace {
@@ -70,6 +79,62 @@ unsigned of_processor() {
   return features;
 }
 
+#elif defined(XGENMM_NEON)
+
+// What the system says of products of bytes.
+#if defined(__APPLE__)
+
+bool says(const char* name) {
+  int value = 0;
+  size_t size = sizeof value;
+  return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+bool has_dot_products() {
+  return says("hw.optional.arm.FEAT_DotProd");
+}
+bool has_mixed_products() {
+  return says("hw.optional.arm.FEAT_I8MM");
+}
+
+#elif defined(_WIN32)
+
+bool has_dot_products() {
+  constexpr DWORD kDotProducts = 43;  // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE
+  return IsProcessorFeaturePresent(kDotProducts) != 0;
+}
+// Windows does not say.
+bool has_mixed_products() {
+  return false;
+}
+
+#elif defined(__linux__)
+
+bool has_dot_products() {
+  return (getauxval(AT_HWCAP) >> 20 & 1) != 0;  // HWCAP_ASIMDDP
+}
+bool has_mixed_products() {
+  return (getauxval(AT_HWCAP2) >> 13 & 1) != 0;  // HWCAP2_I8MM
+}
+
+#else
+
+bool has_dot_products() {
+  return false;
+}
+bool has_mixed_products() {
+  return false;
+}
+
+#endif
+
+unsigned of_processor() {
+  unsigned features = bit(CpuFeature::kNeon);
+  if (!has_dot_products()) return features;
+  features |= bit(CpuFeature::kDotProd);
+  if (has_mixed_products()) features |= bit(CpuFeature::kI8mm);
+  return features;
+}
+
 #else
 
 unsigned of_processor() {
@@ -84,15 +149,21 @@ struct Name {
   unsigned features;
 };
 
+constexpr unsigned kAllAvx512 = bit(CpuFeature::kAvx512) | bit(CpuFeature::kAvx512Vnni) |
+                                bit(CpuFeature::kAvx512Bf16) | bit(CpuFeature::kAmx);
+constexpr unsigned kAllDotProducts = bit(CpuFeature::kDotProd) | bit(CpuFeature::kI8mm);
+
 constexpr Name kNames[] = {
-    {"avx2", ~0u},
+    {"avx2", bit(CpuFeature::kAvx2) | bit(CpuFeature::kAvxVnni) | kAllAvx512},
     {"avxvnni", bit(CpuFeature::kAvxVnni)},
-    {"avx512", bit(CpuFeature::kAvx512) | bit(CpuFeature::kAvx512Vnni) |
-                   bit(CpuFeature::kAvx512Bf16) | bit(CpuFeature::kAmx)},
+    {"avx512", kAllAvx512},
     {"avx512vnni", bit(CpuFeature::kAvx512Vnni) | bit(CpuFeature::kAmx)},
     {"avx512bf16", bit(CpuFeature::kAvx512Bf16)},
     {"slowbf16", bit(CpuFeature::kSlowBf16)},
     {"amx", bit(CpuFeature::kAmx)},
+    {"neon", bit(CpuFeature::kNeon) | kAllDotProducts},
+    {"dotprod", kAllDotProducts},
+    {"i8mm", bit(CpuFeature::kI8mm)},
 };
 
 unsigned without(const char* names) {

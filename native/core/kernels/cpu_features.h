@@ -11,12 +11,15 @@ enum class CpuFeature {
   kAvx512Bf16,
   kAmx,  // its tiles, for bytes; needs AVX-512 VNNI; on Linux only
   kSlowBf16,  // Intel's, where products in bf16 take twice as long as in f32
+  kNeon,  // of arm64
+  kDotProd,  // products of signed bytes; needs NEON
+  kI8mm,  // those of unsigned with signed ones as well; needs the former
 };
 
 // Whether the processor has it, the build knows it and nobody wants to do without it: the
 // environment variable XGENMM_WITHOUT may name features (avx2, avxvnni, avx512, avx512vnni,
-// avx512bf16, slowbf16, amx, separated by commas), for tests and comparisons. What needs a feature
-// goes with it. engine/model knows `speculation` there.
+// avx512bf16, slowbf16, amx, neon, dotprod, i8mm, separated by commas), for tests and comparisons.
+// What needs a feature goes with it. engine/model knows `speculation` there.
 bool cpu_has(CpuFeature feature);
 
 // Asks the system for the registers of AMX, which a process must before it uses them; they make

@@ -8,5 +8,6 @@ namespace xgenmm {
 void normalize_plain(const Norm& norm, const float* x, int64_t rows, float* out);
 void normalize_avx2(const Norm& norm, const float* x, int64_t rows, float* out);
 void normalize_avx512(const Norm& norm, const float* x, int64_t rows, float* out);
+void normalize_neon(const Norm& norm, const float* x, int64_t rows, float* out);
 
 }  // namespace xgenmm

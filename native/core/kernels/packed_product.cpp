@@ -31,6 +31,15 @@ const ProductKernel* whole_product() {
 #ifdef XGENMM_AVX2
   if (cpu_has(CpuFeature::kAvx2)) return &kWholeProductAvx2;
 #endif
+#ifdef XGENMM_I8MM
+  if (cpu_has(CpuFeature::kI8mm)) return &kWholeProductI8mm;
+#endif
+#ifdef XGENMM_DOTPROD
+  if (cpu_has(CpuFeature::kDotProd)) return &kWholeProductDotProd;
+#endif
+#ifdef XGENMM_NEON
+  if (cpu_has(CpuFeature::kNeon)) return &kWholeProductNeon;
+#endif
   return nullptr;
 }
 
@@ -47,6 +56,9 @@ const ProductKernel* float_product() {
 #endif
 #ifdef XGENMM_AVX2
   if (cpu_has(CpuFeature::kAvx2)) return &kFloatProductAvx2;
+#endif
+#ifdef XGENMM_NEON
+  if (cpu_has(CpuFeature::kNeon)) return &kFloatProductNeon;
 #endif
   return nullptr;
 }

@@ -16,7 +16,8 @@ struct ProductKernel {
 
 extern const ProductKernel kWholeProductAvx2, kWholeProductAvxVnni, kWholeProductAvx512Vnni;
 extern const ProductKernel kTiledProductAmx;
-extern const ProductKernel kFloatProductAvx2, kFloatProductAvx512;
+extern const ProductKernel kWholeProductNeon, kWholeProductDotProd, kWholeProductI8mm;
+extern const ProductKernel kFloatProductAvx2, kFloatProductAvx512, kFloatProductNeon;
 extern const ProductKernel kBf16ProductAvx512;
 
 }  // namespace xgenmm
