@@ -185,18 +185,18 @@ void check_file(const std::string& file, int context_size, const std::vector<int
   }
 }
 
-TEST(engine_speculation_is_exact) {
+TEST(speculation_is_exact) {
   check_file(model_path("tiny-f32.gguf"), 512, {1, 2, 3});
 }
 
-TEST(engine_speculation_is_exact_with_other_weights) {
+TEST(speculation_is_exact_with_other_weights) {
   check_file(model_path("tiny-bf16.gguf"), 256, {2}, 3);
   check_file(model_path("wide-gqa-q4_k_m.gguf"), 192, {2, 3}, 6);
   check_file(model_path("wide-q8_0.gguf"), 192, {1}, 6);
   check_file(model_path("wide-f16.gguf"), 192, {1}, 6);
 }
 
-TEST(engine_speculation_is_exact_with_learnt_weights) {
+TEST(speculation_is_exact_with_learnt_weights) {
   check_file(std::string(XGENMM_FIXTURES_DIR) + "/../../models/demo.gguf", 512, {1, 2});
 }
 
@@ -220,7 +220,7 @@ TEST(engine_speculation_saves_steps_where_an_answer_copies) {
 
 // tiny's window is 31 positions in a ring of 768 rows: a long answer goes round, and what other
 // prompts find in its slot is the same.
-TEST(engine_speculation_is_exact_over_a_ring_that_wraps) {
+TEST(speculation_is_exact_over_a_ring_that_wraps) {
   const std::string file = model_path("tiny-f32.gguf");
   std::vector<int32_t> prompt = {5, 6, 7};
   for (int i = 0; i < 600; ++i) prompt.push_back(i * 31 % 600);
