@@ -11,6 +11,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND kernel_options -Wno-maybe-uninitialized -Wno-uninitialized)
 endif()
 
+if(XGENMM_SANITIZE)
+  # Sanitizers put so much into unrolled loops that a kernel takes half a minute otherwise.
+  list(APPEND kernel_options -O1)
+endif()
+
 # Compiles the files *_<set>.cpp with `options` if the compiler can make `statement` of them; without it they are left
 # out. The functions that choose among the sets are told (XGENMM_<SET>).
 function(add_kernel_set set options statement)
