@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <random>
 #include <thread>
 
@@ -32,6 +33,24 @@ TEST(engine_answers_together_as_alone) {
     for (size_t i = 0; i < prompts.size(); ++i)
       CHECK_EQ(generated(listener, base + static_cast<RequestId>(i)), alone[i]);
     CHECK_EQ(std::get<event::Encoded>(listener.wait(base + 50).body).image.tokens, 24);
+  }
+}
+
+TEST(engine_ends_none_but_the_answer_that_has_no_numbers) {
+  Listener listener;
+  Engine engine(tiny(), listener.sink());
+  engine.submit(1, generate({5, 6, 7}, 200));
+  const std::vector<int32_t> alone = generated(listener, 1);
+  const int width = engine.model()->text_config().width;
+  for (RequestId base = 10; base < 20; base += 2) {
+    GenerateRequest odd = generate({5, -1, 7}, 20);
+    odd.prompt.images = {std::vector<float>(static_cast<size_t>(width), NAN)};
+    engine.submit(base, generate({5, 6, 7}, 200));
+    listener.wait_for_text(base);
+    engine.submit(base + 1, std::move(odd));
+    const Event failed = listener.wait(base + 1);
+    CHECK(std::get<event::Failed>(failed.body).code == ErrorCode::kInvalidArgument);
+    CHECK_EQ(generated(listener, base), alone);
   }
 }
 

@@ -297,7 +297,13 @@ void Engine::compute_text(const Scheduler::Step& step) {
     for (size_t i = 0; i < live.size(); ++i) {
       Job& job = *live[i];
       rows.count = parts[i].outputs;
-      if (!job.task().cancelled) job.done = job.text->accept(*model_, rows, ms);
+      try {
+        if (!job.task().cancelled) job.done = job.text->accept(*model_, rows, ms);
+      } catch (...) {
+        // What is wrong with one answer is nothing to the others.
+        sink_({job.task().id(), failure(std::current_exception())});
+        job.done = true;
+      }
       rows.logits += std::ptrdiff_t{rows.count} * config.vocab_size;
       if (wants_hidden)
         rows.hidden += std::ptrdiff_t{rows.count} * (config.layers + 1) * config.width;

@@ -54,10 +54,11 @@ size_t Device::free_memory() const {
 
 void Device::reserve(Graph& graph) {
   const size_t before = activation_bytes();
-  if (!ggml_gallocr_reserve(allocator_.get(), graph.cgraph())) {
+  const bool fits = ggml_gallocr_reserve(allocator_.get(), graph.cgraph());
+  // A buffer that was too small is gone even if there is none in its place.
+  if (!fits || activation_bytes() != before) ++plan_;
+  if (!fits)
     throw Error(ErrorCode::kOutOfMemory, "the activations of the model do not fit into memory");
-  }
-  if (activation_bytes() != before) ++plan_;
 }
 
 bool Device::compute(Graph& graph) {

@@ -1,6 +1,5 @@
 #include "ggml/weights.h"
 
-#include <algorithm>
 #include <new>
 
 #include "base/error.h"
@@ -26,7 +25,9 @@ Weights::Weights(std::shared_ptr<const GgufFile> file, const std::vector<TensorS
     }
     ggml_backend_buffer_set_usage(buffers_.back().get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
     tensors_.emplace(spec.name, tensor);
-    if (spec.role == TensorSpec::Role::kMatrix) matrices_.push_back(spec.name);
+    // The patch kernel's rows have three dimensions.
+    if (spec.role == TensorSpec::Role::kMatrix)
+      matrices_.emplace_back(spec.name, spec.shape.back());
   }
 }
 
@@ -52,35 +53,34 @@ bool Weights::is_stopgap(const std::string& name, const ggml_tensor& tensor) con
 
 void Weights::pack(ThreadPool& pool, size_t memory, const ggml_tensor* skip,
                    const std::function<void(double)>& progress) {
-  std::vector<std::string> names;
+  std::vector<std::pair<std::string, int64_t>> chosen;
   size_t bytes = 0;
-  for (const std::string& name : matrices_) {
-    const ggml_tensor* tensor = get(name);
-    if (tensor == skip || !(has_packed_product(tensor->type) || is_stopgap(name, *tensor)))
+  for (const auto& matrix : matrices_) {
+    const ggml_tensor* tensor = get(matrix.first);
+    if (tensor == skip || !(has_packed_product(tensor->type) || is_stopgap(matrix.first, *tensor)))
       continue;
-    names.push_back(name);
+    chosen.push_back(matrix);
     bytes += ggml_nbytes(tensor);
   }
   // Systems that promise more memory than they have would end the process.
   if (bytes > memory) return;
-  for (size_t i = 0; i < names.size(); ++i) {
-    progress(static_cast<double>(i) / static_cast<double>(names.size()));
-    ggml_tensor* tensor = get(names[i]);
-    const ggml_type packed = is_stopgap(names[i], *tensor) ? GGML_TYPE_Q8_0 : tensor->type;
-    // The patch kernel has its rows in three dimensions.
-    const int64_t rows = tensor->ne[std::max(ggml_n_dims(tensor) - 1, 1)];
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    const auto& [name, rows] = chosen[i];
+    progress(static_cast<double>(i) / static_cast<double>(chosen.size()));
+    ggml_tensor* tensor = get(name);
+    const ggml_type packed = is_stopgap(name, *tensor) ? GGML_TYPE_Q8_0 : tensor->type;
     try {
       packed_.push_back(std::make_unique<PackedWeights>(tensor->type, packed,
                                                         ggml_nelements(tensor) / rows, rows));
     } catch (const std::bad_alloc&) {
-      throw Error(ErrorCode::kOutOfMemory, "tensor \"" + names[i] + "\" does not fit into memory");
+      throw Error(ErrorCode::kOutOfMemory, "tensor \"" + name + "\" does not fit into memory");
     }
     PackedWeights& weights = *packed_.back();
     const ThreadPool::Session session(pool);
     pool.run(weights.tiles(), 1,
              [&](int64_t first, int64_t last, int) { weights.pack(tensor->data, first, last); });
     tensor->extra = packed_.back().get();
-    file_->release(*file_->find_tensor(names[i]));
+    file_->release(*file_->find_tensor(name));
   }
 }
 

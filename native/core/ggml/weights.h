@@ -42,7 +42,7 @@ class Weights {
   ContextHandle context_;
   std::vector<BufferHandle> buffers_;
   std::unordered_map<std::string, ggml_tensor*> tensors_;
-  std::vector<std::string> matrices_;
+  std::vector<std::pair<std::string, int64_t>> matrices_;  // names and rows
   std::vector<std::unique_ptr<PackedWeights>> packed_;  // ggml_tensor::extra of their tensors
 };
 

@@ -8,6 +8,8 @@
 namespace xgenmm {
 namespace {
 
+static_assert(kQueriesAtOnce <= 8);  // CachedAttention::scratch_bytes()
+
 // Values that share a scale in Q8_0, and their bytes in a row.
 constexpr int64_t kGroupValues = 32;
 constexpr int64_t kGroupBytes = 34;
@@ -114,6 +116,7 @@ class CachedHead {
     bool whole;  // by all the queries
     uint16_t lanes[kQueriesAtOnce];  // otherwise: by each
   };
+  static_assert(sizeof(Seen) <= 32);  // CachedAttention::scratch_bytes()
 
   // The first position that the query at `position` sees.
   int64_t oldest_seen(int64_t position) const {

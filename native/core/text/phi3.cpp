@@ -34,12 +34,14 @@ std::vector<float> interleave(const std::vector<ggml_tensor*>& layers) {
 }
 
 // The pairs (i, i + size / 2) of a head turned by their angles: apply_rotary_pos_emb of the
-// reference. angles: the cosines, then the sines.
+// reference. angles: the cosines, then the sines. out may be x.
 void rotate(const float* x, const float* angles, int64_t size, float* out) {
   const int64_t half = size / 2;
   for (int64_t i = 0; i < half; ++i) {
-    out[i] = x[i] * angles[i] - x[half + i] * angles[half + i];
-    out[half + i] = x[half + i] * angles[i] + x[i] * angles[half + i];
+    const float first = x[i];
+    const float second = x[half + i];
+    out[i] = first * angles[i] - second * angles[half + i];
+    out[half + i] = second * angles[i] + first * angles[half + i];
   }
 }
 
@@ -178,31 +180,30 @@ ggml_tensor* Phi3::rotate_and_store(Graph& graph, ggml_tensor* x, int layer, ggm
   return graph.node(GGML_TYPE_F32, {config_.width, x->ne[1], 1, 1}, {qkv, angles},
                     [this, layer, &spans](ggml_tensor* out) {
                       for (const Span& span : spans) {
-                        rotate_and_store(static_cast<const float*>(out->src[0]->data),
+                        rotate_and_store(static_cast<float*>(out->src[0]->data),
                                          static_cast<const float*>(out->src[1]->data), span, layer,
                                          static_cast<float*>(out->data));
                       }
                     });
 }
 
-void Phi3::rotate_and_store(const float* qkv, const float* angles, const Span& span, int layer,
+void Phi3::rotate_and_store(float* qkv, const float* angles, const Span& span, int layer,
                             float* queries) const {
   const int64_t size = config_.head_dim;
   const int64_t width = config_.width;
   const int64_t kv_width = config_.kv_width();
   const KvRows& cache = span.slot->rows(layer);
   device_.pool().run(span.count, kLeastColumns, [&](int64_t first, int64_t last, int) {
-    std::vector<float> keys(static_cast<size_t>(kv_width));
     for (int64_t i = first; i < last; ++i) {
       const int64_t column = span.first_column + i;
       const float* own_angles = angles + column * size;
-      const float* row = qkv + column * (width + 2 * kv_width);
+      float* row = qkv + column * (width + 2 * kv_width);
+      float* keys = row + width;
       for (int64_t at = 0; at < width; at += size)
         rotate(row + at, own_angles, size, queries + column * width + at);
       for (int64_t at = 0; at < kv_width; at += size)
-        rotate(row + width + at, own_angles, size, keys.data() + at);
-      cache.store(span.slot->row(span.first_position + static_cast<int>(i)), keys.data(),
-                  row + width + kv_width);
+        rotate(keys + at, own_angles, size, keys + at);
+      cache.store(span.slot->row(span.first_position + static_cast<int>(i)), keys, keys + kv_width);
     }
   });
 }

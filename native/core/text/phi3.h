@@ -108,7 +108,8 @@ class Phi3 {
   // Stores the new keys and values, -> the queries, [width, columns]. The spans must stay.
   ggml_tensor* rotate_and_store(Graph& graph, ggml_tensor* x, int layer, ggml_tensor* angles,
                                 const std::vector<Span>& spans) const;
-  void rotate_and_store(const float* qkv, const float* angles, const Span& span, int layer,
+  // Turns the keys in place.
+  void rotate_and_store(float* qkv, const float* angles, const Span& span, int layer,
                         float* queries) const;
   // queries: of the columns of the spans, which must stay. -> [width, columns]
   ggml_tensor* attend(Graph& graph, ggml_tensor* queries, int layer,
