@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ggmlSource } from './fetch-ggml.mjs';
+import { makeFixturePictures } from './fixture-pictures.mjs';
 import { makeFixtures } from './fixtures.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -82,7 +83,9 @@ if (emulator === undefined || missing.length > 0) {
   );
   process.exitCode = values['if-possible'] ? 0 : 1;
 } else {
-  await makeFixtures(join(ROOT, 'build', 'fixtures'));
+  const fixtures = join(ROOT, 'build', 'fixtures');
+  await makeFixtures(fixtures);
+  await makeFixturePictures(join(ROOT, 'test', 'fixtures'), join(fixtures, 'pictures'));
   build();
   const passed = await Promise.all(RUNS.map((filters) => run(emulator, filters)));
   process.exitCode = passed.every(Boolean) ? 0 : 1;
