@@ -279,18 +279,4 @@ ggml_tensor* Graph::gelu_erf(ggml_tensor* x) {
       });
 }
 
-ggml_tensor* Graph::concat(const std::vector<ggml_tensor*>& parts, int dimension) const {
-  // In pairs: one after the other would copy the first as often as there are parts.
-  std::vector<ggml_tensor*> level = parts;
-  while (level.size() > 1) {
-    std::vector<ggml_tensor*> next;
-    for (size_t i = 0; i + 1 < level.size(); i += 2) {
-      next.push_back(ggml_concat(context(), level[i], level[i + 1], dimension));
-    }
-    if (level.size() % 2 == 1) next.push_back(level.back());
-    level = std::move(next);
-  }
-  return level.front();
-}
-
 }  // namespace xgenmm

@@ -77,8 +77,6 @@ class Graph {
   ggml_tensor* attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, ggml_tensor* mask);
   // 0.5 x (1 + erf(x / sqrt(2)))
   ggml_tensor* gelu_erf(ggml_tensor* x);
-  // Tensors side by side along `dimension`.
-  ggml_tensor* concat(const std::vector<ggml_tensor*>& parts, int dimension) const;
 
  private:
   struct Input {

@@ -5,6 +5,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/curves.h"
+#include "kernels/query_groups.h"
 #include "kernels/unroll.h"
 
 namespace xgenmm {
@@ -204,27 +205,13 @@ void attend_in_lanes(const Attention& a, int64_t first, int64_t last, float* scr
     const int64_t own = unit % a.heads;
     const int64_t batch = unit / a.heads;
     std::memset(loaded, kMissing, static_cast<size_t>(head.blocks()));
-    for (int64_t query = 0; query < a.query_count;) {
-      const int64_t left = a.query_count - query;
-      const int64_t count = left >= kQueriesAtOnce ? kQueriesAtOnce
-                            : left >= 4            ? 4
-                            : left >= 2            ? 2
-                                                   : 1;
-      head.mark_seen(query, count, batch, seen);
+    each_query_group(a.query_count, [&](int64_t query, auto count) {
+      head.mark_seen(query, count.value, batch, seen);
       for (int64_t block = 0; block < head.blocks(); ++block) {
         if (seen[block] && loaded[block] == kMissing) head.fetch(block, own, batch);
       }
-      if (count == kQueriesAtOnce) {
-        head.attend<kQueriesAtOnce>(query, own, batch, seen);
-      } else if (count == 4) {
-        head.attend<4>(query, own, batch, seen);
-      } else if (count == 2) {
-        head.attend<2>(query, own, batch, seen);
-      } else {
-        head.attend<1>(query, own, batch, seen);
-      }
-      query += count;
-    }
+      head.attend<decltype(count)::value>(query, own, batch, seen);
+    });
   }
 }
 

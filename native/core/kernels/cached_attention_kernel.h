@@ -3,6 +3,7 @@
 // attend_cached(), after one of lanes_*.h.
 #include "kernels/cached_attention.h"
 #include "kernels/curves.h"
+#include "kernels/query_groups.h"
 #include "kernels/unroll.h"
 
 namespace xgenmm {
@@ -241,27 +242,12 @@ void attend_cached_in_type(const CachedAttention& a, int64_t first, int64_t last
   CachedHead<T> some(a, scratch);
   const int64_t sharing = a.heads / a.cache.heads;
   for (int64_t kv_head = first; kv_head < last; ++kv_head) {
-    for (int64_t query = 0; query < a.count;) {
-      const int64_t left = a.count - query;
-      const int64_t count = left >= kQueriesAtOnce ? kQueriesAtOnce
-                            : left >= 4            ? 4
-                            : left >= 2            ? 2
-                                                   : 1;
+    each_query_group(a.count, [&](int64_t query, auto count) {
       // What all queries see together is the same for the next head.
-      if (kv_head == first || count < a.count) some.look(query, count);
-      for (int64_t head = kv_head * sharing; head < (kv_head + 1) * sharing; ++head) {
-        if (count == kQueriesAtOnce) {
-          some.template attend<kQueriesAtOnce>(query, head, kv_head);
-        } else if (count == 4) {
-          some.template attend<4>(query, head, kv_head);
-        } else if (count == 2) {
-          some.template attend<2>(query, head, kv_head);
-        } else {
-          some.template attend<1>(query, head, kv_head);
-        }
-      }
-      query += count;
-    }
+      if (kv_head == first || count.value < a.count) some.look(query, count.value);
+      for (int64_t head = kv_head * sharing; head < (kv_head + 1) * sharing; ++head)
+        some.template attend<decltype(count)::value>(query, head, kv_head);
+    });
   }
 }
 
