@@ -28,10 +28,9 @@ test('loading and answering leave the event loop free', async () => {
       console.log(JSON.stringify([performance.now() - start, delay.max / 1e6]));`);
     expect(ended).toMatchObject({ code: 0, signal: null, stderr: '' });
     const [busyMs = 0, longestMs = 0] = JSON.parse(stdout) as number[];
-    expect(busyMs).toBeGreaterThan(1000);
     expect(longestMs).toBeGreaterThan(0);
     // Encoding and reading take more each; a busy machine may keep the loop waiting for less.
-    expect(longestMs).toBeLessThan(250);
+    expect(longestMs).toBeLessThan(busyMs / 4);
   } finally {
     slow.remove();
   }
