@@ -1,7 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { loadModel, type Model } from '../../lib/index.js';
@@ -228,33 +227,6 @@ describe('examples', () => {
       await firstEnds;
       expect(order).toEqual(['first begins', 'second begins', 'third begins', 'first ends']);
     });
-  });
-
-  // Electron itself cannot be had here: its package downloads a binary. What runs is the example as it is, with an `electron` that is
-  // a stand-in (test/cli/electron); that shows that the example does what it says, not that the addon loads in Electron.
-  testExample('electron-main.mjs', async () => {
-    const register = pathToFileURL(join(root, 'test', 'cli', 'electron', 'register.mjs')).href;
-    vi.stubEnv('NODE_OPTIONS', `--import=${register}`);
-    vi.stubEnv('PICTURE', join(PICTURES, 'street.jpg'));
-    const output = await outputOf('electron-main.mjs', SLOW).finally(() => vi.unstubAllEnvs());
-    const { whole, cancelled, closed, cut, quits } = JSON.parse(output);
-    const slow = await loadModel(SLOW, { threads: 1 });
-    const { text, finishReason } = await slow
-      .chat()
-      .ask([image('street.jpg'), 'What is this?'], { maxTokens: 500 })
-      .finally(() => slow.dispose());
-    expect(whole).toEqual({ pieces: expect.any(Array), answer: { text, finishReason }, listeners: 0 });
-    expect(whole.pieces.join('')).toBe(text);
-    for (const ended of [cancelled, closed]) {
-      expect(ended).toEqual({
-        pieces: expect.any(Array),
-        answer: { finishReason: 'cancelled' },
-        listeners: 0,
-      });
-    }
-    expect(cut.answer).toMatchObject({ code: 'ERR_XGENMM_DISPOSED' });
-    // The one that was asked for, and the one after the model was disposed.
-    expect(quits).toBe(2);
   });
 
   test('each one is tested', () => {

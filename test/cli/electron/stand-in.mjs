@@ -1,4 +1,4 @@
-// A stand-in for Electron's main process, as far as examples/electron-main.mjs uses it, and for somebody who uses the application:
+// A stand-in for Electron's main process, as far as examples/electron/main.mjs uses it, and for somebody who uses the application:
 // becomes ready, asks a question about a picture, asks another and cancels it, asks a third and closes its window, asks a fourth and
 // quits. Prints as JSON what the windows were told.
 import { EventEmitter } from 'node:events';
@@ -43,6 +43,29 @@ class Sender extends EventEmitter {
   }
 }
 
+/** A window, of which only what it was made with is known. */
+export class BrowserWindow {
+  static opened = [];
+
+  constructor({ webPreferences }) {
+    BrowserWindow.opened.push(this);
+    this.preload = webPreferences.preload;
+    this.progress = [];
+  }
+
+  loadFile(file) {
+    this.file = file;
+  }
+
+  setProgressBar(fraction) {
+    this.progress.push(fraction);
+  }
+
+  isDestroyed() {
+    return false;
+  }
+}
+
 export const app = new App();
 export const ipcMain = new IpcMain();
 export const dialog = {
@@ -77,5 +100,6 @@ setTimeout(async () => {
   const gone = new Promise((resolve) => app.once('will-quit', resolve));
   const cut = await ask(4, () => app.quits === 0 && app.quit(), long);
   await gone;
-  console.log(JSON.stringify({ whole, cancelled, closed, cut, quits: app.quits }));
+  const windows = BrowserWindow.opened;
+  console.log(JSON.stringify({ whole, cancelled, closed, cut, quits: app.quits, windows }));
 });

@@ -1,9 +1,9 @@
-// The part of an Electron application's main process that answers its windows. In a preload script, a window would use
-//   const { text, finishReason } = await ipcRenderer.invoke('ask', id, 'What is this?', bytesOfAPicture);
-//   ipcRenderer.on('piece', (_, id, piece) => …); ipcRenderer.send('cancel', id);
+// An application whose window takes a picture and a question, and shows the answer as it comes. The model is loaded here, in the main
+// process; preload.cjs says what the window may ask for, and renderer.js is the window.
 //
-//   npx electron examples/electron-main.mjs model.gguf
-import { app, dialog, ipcMain } from 'electron';
+//   npx electron examples/electron/main.mjs model.gguf
+import { join } from 'node:path';
+import { app, BrowserWindow, dialog, ipcMain } from 'electron';
 import { loadModel } from 'xgen-mm';
 
 /** Questions that are being answered, by the ids that the windows gave them. */
@@ -12,8 +12,18 @@ let model;
 let quitting = false;
 
 app.whenReady().then(() => {
-  model = loadModel(process.argv[2]);
+  const window = new BrowserWindow({
+    width: 720,
+    height: 760,
+    title: 'xgen-mm',
+    webPreferences: { preload: join(import.meta.dirname, 'preload.cjs') },
+  });
+  window.loadFile(join(import.meta.dirname, 'index.html'));
+  const showProgress = (fraction) => window.isDestroyed() || window.setProgressBar(fraction);
+  model = loadModel(process.argv[2], { onProgress: showProgress });
   model.catch(({ message }) => dialog.showErrorBox('The model could not be loaded', message));
+  // Below 0 there is no bar.
+  model.then(() => showProgress(-1)).catch(() => {});
 });
 
 ipcMain.handle('ask', async ({ sender }, id, question, picture) => {
@@ -38,6 +48,8 @@ ipcMain.handle('ask', async ({ sender }, id, question, picture) => {
   }
 });
 ipcMain.on('cancel', (_, id) => running.get(id)?.());
+
+app.on('window-all-closed', () => app.quit());
 
 // Quitting waits until the model's thread has stopped and its memory is free.
 app.on('before-quit', (event) => {
