@@ -16,7 +16,8 @@ struct Count {
 // make up 0 .. queries - 1.
 template <typename Visit>
 void each_query_group(int64_t queries, const Visit& visit) {
-  for (int64_t first = 0; first < queries;) {
+  int64_t first = 0;
+  while (first < queries) {
     const auto take = [&](auto count) {
       visit(first, count);
       first += count.value;
