@@ -45,6 +45,8 @@ if(NOT MSVC)
 endif()
 
 # Processors are checked for these in cpu_features.cpp.
+set(sse42 -msse4.2)
+add_kernel_set(sse42 "${sse42}" "return _mm_movemask_ps(_mm_cvtepi32_ps(_mm_maddubs_epi16(_mm_cvtepi8_epi16(__m128i()), __m128i())))")
 set(avx2 -mavx2 -mfma -mf16c)
 set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
 add_kernel_set(avx2 "${avx2}" "return _mm256_movemask_ps(_mm256_fmadd_ps(__m256(), __m256(), _mm256_cvtph_ps(__m128i())))")

@@ -329,13 +329,24 @@ TEST(golden_wide_gqa_f16) {
   run_cases("wide/cases/wide-gqa", "wide-gqa-f16.gguf", kF16);
 }
 
-// What processors without our own kernels get: ggml's.
-TEST(golden_with_ggmls_kernels) {
-  const Without without("avx2,neon");
+void run_some_cases() {
   run_cases("cases", "tiny-f32.gguf", kF32);
   run_cases("cases", "tiny-bf16.gguf", kBf16);
   run_cases("wide/cases/wide", "wide-f32.gguf", kF32);
   run_cases("wide/cases/wide-gqa", "wide-gqa-f16.gguf", kF16);
+}
+
+#ifdef __x86_64__
+TEST(golden_with_kernels_for_sse42) {
+  const Without without("avx2");
+  run_some_cases();
+}
+#endif
+
+// What processors without our own kernels get: ggml's.
+TEST(golden_with_ggmls_kernels) {
+  const Without without("sse42,neon");
+  run_some_cases();
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 namespace xgenmm {
 namespace {
 
+using test::fuses_products;
 using test::kEachInstructionSet;
 using test::Without;
 
@@ -58,6 +59,21 @@ TEST(normalize_is_layer_norm_with_a_bias_and_rms_norm_without) {
         }
       }
     }
+  }
+}
+
+TEST(normalize_gives_the_same_in_each_instruction_set) {
+  constexpr int64_t kWidth = 1000;
+  const std::vector<float> x = normal(kWidth, 1.0f, 4), weight = normal(kWidth, 1.0f, 5);
+  const std::vector<float> bias = normal(kWidth, 0.0f, 6);
+  std::vector<float> first[2];
+  for (const char* missing : kEachInstructionSet) {
+    const Without without(missing);
+    std::vector<float> out(x.size());
+    normalize({kWidth, weight.data(), bias.data(), 1e-5f}, x.data(), 1, out.data());
+    std::vector<float>& wanted = first[fuses_products()];
+    if (wanted.empty()) wanted = out;
+    CHECK(out == wanted);
   }
 }
 

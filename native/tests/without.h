@@ -20,7 +20,13 @@ class Without {
 constexpr const char* kEachInstructionSet[] = {"", "i8mm", "dotprod", "neon"};
 #else
 constexpr const char* kEachInstructionSet[] = {
-    "", "amx", "slowbf16", "avx512vnni", "avx512", "avx512,avxvnni", "avx2"};
+    "", "amx", "slowbf16", "avx512vnni", "avx512", "avx512,avxvnni", "avx2", "sse42"};
 #endif
+
+// Whether products are added without being rounded first. Sets that do, and those that do not, give
+// the same to the bit among themselves.
+inline bool fuses_products() {
+  return cpu_has(CpuFeature::kAvx2) || cpu_has(CpuFeature::kNeon);
+}
 
 }  // namespace xgenmm::test

@@ -15,6 +15,9 @@ Attend find_attend() {
 #ifdef XGENMM_AVX2
   if (cpu_has(CpuFeature::kAvx2)) return attend_avx2;
 #endif
+#ifdef XGENMM_SSE42
+  if (cpu_has(CpuFeature::kSse42)) return attend_sse42;
+#endif
 #ifdef XGENMM_NEON
   if (cpu_has(CpuFeature::kNeon)) return attend_neon;
 #endif

@@ -14,6 +14,9 @@ size_t CachedAttention::scratch_bytes() const {
 void attend_cached(const CachedAttention& attention, int64_t first, int64_t last,
                    uint8_t* scratch) {
   auto* attend = attend_cached_plain;
+#ifdef XGENMM_SSE42
+  if (cpu_has(CpuFeature::kSse42)) attend = attend_cached_sse42;
+#endif
 #ifdef XGENMM_AVX2
   if (cpu_has(CpuFeature::kAvx2)) attend = attend_cached_avx2;
 #endif

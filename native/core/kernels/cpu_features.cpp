@@ -5,7 +5,7 @@
 
 #include "base/name_list.h"
 
-#ifdef XGENMM_AVX2
+#ifdef XGENMM_SSE42
 #include <cpuid.h>
 #endif
 #ifdef XGENMM_AMX
@@ -29,7 +29,7 @@ constexpr unsigned bit(CpuFeature feature) {
   return 1u << static_cast<unsigned>(feature);
 }
 
-#ifdef XGENMM_AVX2
+#ifdef XGENMM_SSE42
 
 struct CpuId {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -52,9 +52,14 @@ bool has_amx() {
 // As in native/cmake/kernels.cmake. __builtin_cpu_supports() also asks whether the system keeps
 // the registers, but older compilers do not let it be asked for everything.
 unsigned of_processor() {
+  // SSE4.2 comes with what is older.
+  if (!__builtin_cpu_supports("sse4.2")) return 0;
+  unsigned features = bit(CpuFeature::kSse42);
+#ifdef XGENMM_AVX2
   const bool has_f16c = (CpuId(1, 0).ecx >> 29 & 1) != 0;
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c) return 0;
-  unsigned features = bit(CpuFeature::kAvx2);
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c)
+    return features;
+  features |= bit(CpuFeature::kAvx2);
   [[maybe_unused]] const unsigned more = CpuId(7, 1).eax;
 #ifdef XGENMM_AVXVNNI
   if ((more >> 4 & 1) != 0) features |= bit(CpuFeature::kAvxVnni);
@@ -74,6 +79,7 @@ unsigned of_processor() {
 #ifdef XGENMM_AVX512BF16
   if ((more >> 5 & 1) != 0) features |= bit(CpuFeature::kAvx512Bf16);
   if (__builtin_cpu_is("intel")) features |= bit(CpuFeature::kSlowBf16);
+#endif
 #endif
 #endif
   return features;
@@ -151,10 +157,12 @@ struct Name {
 
 constexpr unsigned kAllAvx512 = bit(CpuFeature::kAvx512) | bit(CpuFeature::kAvx512Vnni) |
                                 bit(CpuFeature::kAvx512Bf16) | bit(CpuFeature::kAmx);
+constexpr unsigned kAllAvx2 = bit(CpuFeature::kAvx2) | bit(CpuFeature::kAvxVnni) | kAllAvx512;
 constexpr unsigned kAllDotProducts = bit(CpuFeature::kDotProd) | bit(CpuFeature::kI8mm);
 
 constexpr Name kNames[] = {
-    {"avx2", bit(CpuFeature::kAvx2) | bit(CpuFeature::kAvxVnni) | kAllAvx512},
+    {"sse42", bit(CpuFeature::kSse42) | kAllAvx2},
+    {"avx2", kAllAvx2},
     {"avxvnni", bit(CpuFeature::kAvxVnni)},
     {"avx512", kAllAvx512},
     {"avx512vnni", bit(CpuFeature::kAvx512Vnni) | bit(CpuFeature::kAmx)},

@@ -4,7 +4,8 @@ namespace xgenmm {
 
 // Sets of instructions that kernels are written for.
 enum class CpuFeature {
-  kAvx2,  // with FMA and F16C
+  kSse42,  // SSE up to 4.2, SSSE3 among them
+  kAvx2,  // with FMA and F16C; needs the former
   kAvxVnni,  // needs AVX2
   kAvx512,  // F, BW, DQ and VL; needs AVX2
   kAvx512Vnni,  // needs AVX-512, as does the next
@@ -17,7 +18,7 @@ enum class CpuFeature {
 };
 
 // Whether the processor has it, the build knows it and nobody wants to do without it: the
-// environment variable XGENMM_WITHOUT may name features (avx2, avxvnni, avx512, avx512vnni,
+// environment variable XGENMM_WITHOUT may name features (sse42, avx2, avxvnni, avx512, avx512vnni,
 // avx512bf16, slowbf16, amx, neon, dotprod, i8mm, separated by commas), for tests and comparisons.
 // What needs a feature goes with it. engine/model knows `speculation` there.
 bool cpu_has(CpuFeature feature);

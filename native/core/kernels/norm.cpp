@@ -15,6 +15,9 @@ Normalize find_normalize() {
 #ifdef XGENMM_AVX2
   if (cpu_has(CpuFeature::kAvx2)) return normalize_avx2;
 #endif
+#ifdef XGENMM_SSE42
+  if (cpu_has(CpuFeature::kSse42)) return normalize_sse42;
+#endif
 #ifdef XGENMM_NEON
   if (cpu_has(CpuFeature::kNeon)) return normalize_neon;
 #endif

@@ -31,6 +31,9 @@ const ProductKernel* whole_product() {
 #ifdef XGENMM_AVX2
   if (cpu_has(CpuFeature::kAvx2)) return &kWholeProductAvx2;
 #endif
+#ifdef XGENMM_SSE42
+  if (cpu_has(CpuFeature::kSse42)) return &kWholeProductSse42;
+#endif
 #ifdef XGENMM_I8MM
   if (cpu_has(CpuFeature::kI8mm)) return &kWholeProductI8mm;
 #endif
@@ -56,6 +59,9 @@ const ProductKernel* float_product() {
 #endif
 #ifdef XGENMM_AVX2
   if (cpu_has(CpuFeature::kAvx2)) return &kFloatProductAvx2;
+#endif
+#ifdef XGENMM_SSE42
+  if (cpu_has(CpuFeature::kSse42)) return &kFloatProductSse42;
 #endif
 #ifdef XGENMM_NEON
   if (cpu_has(CpuFeature::kNeon)) return &kFloatProductNeon;

@@ -14,6 +14,7 @@ struct ProductKernel {
                   const Epilogue& epilogue, int64_t first_tile, int64_t last_tile, float* out);
 };
 
+extern const ProductKernel kWholeProductSse42, kFloatProductSse42;
 extern const ProductKernel kWholeProductAvx2, kWholeProductAvxVnni, kWholeProductAvx512Vnni;
 extern const ProductKernel kTiledProductAmx;
 extern const ProductKernel kWholeProductNeon, kWholeProductDotProd, kWholeProductI8mm;
