@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { describeAddonFault } from './addon-fault.js';
 import { XgenmmError } from './errors.js';
 import type { NativeModule } from './native.js';
 
@@ -22,7 +23,32 @@ export interface AddonFile {
  * Throws ERR_XGENMM_ADDON_UNAVAILABLE.
  */
 export function loadAddon(root = ROOT): NativeModule {
-  const addon = available(root, () => require(locate(root).path) as NativeModule);
+  return openAddon(findAddon(root).path, root);
+}
+
+/** The file that {@link loadAddon} loads. Throws ERR_XGENMM_ADDON_UNAVAILABLE when there is none. */
+export function findAddon(root = ROOT): AddonFile {
+  const built = join(root, 'build', 'Release', 'xgenmm.node');
+  if (existsSync(built)) return { path: built, origin: 'build' };
+  try {
+    const path = (require('node-gyp-build') as { resolve(root: string): string }).resolve(root);
+    return { path, origin: path.includes(`${sep}prebuilds${sep}`) ? 'prebuild' : 'build' };
+  } catch (cause) {
+    throw unavailable(root, undefined, cause);
+  }
+}
+
+/**
+ * Loads the addon in a file, the same one for the same path. Throws ERR_XGENMM_ADDON_UNAVAILABLE, which says what it lacks; `root`, the
+ * package's folder, decides what it advises.
+ */
+export function openAddon(path: string, root = ROOT): NativeModule {
+  let addon: NativeModule;
+  try {
+    addon = require(path) as NativeModule;
+  } catch (cause) {
+    throw unavailable(root, path, cause);
+  }
   if (!guarded.has(addon)) {
     guarded.add(addon);
     // Node.js ends the process without asking addons: threads must not compute while it is taken down around them.
@@ -31,31 +57,8 @@ export function loadAddon(root = ROOT): NativeModule {
   return addon;
 }
 
-/** The file that {@link loadAddon} loads. Throws ERR_XGENMM_ADDON_UNAVAILABLE when there is none. */
-export function findAddon(root = ROOT): AddonFile {
-  return available(root, () => locate(root));
-}
-
-function locate(root: string): AddonFile {
-  const built = buildPath(root);
-  if (existsSync(built)) return { path: built, origin: 'build' };
-  const path = (require('node-gyp-build') as { resolve(root: string): string }).resolve(root);
-  return { path, origin: path.includes(`${sep}prebuilds${sep}`) ? 'prebuild' : 'build' };
-}
-
-function buildPath(root: string): string {
-  return join(root, 'build', 'Release', 'xgenmm.node');
-}
-
-function available<T>(root: string, find: () => T): T {
-  try {
-    return find();
-  } catch (cause) {
-    const reason = (cause instanceof Error ? cause.message : String(cause)).split('\n')[0];
-    throw new XgenmmError(
-      'ERR_XGENMM_ADDON_UNAVAILABLE',
-      `Expected a native addon for ${process.platform}-${process.arch} at ${buildPath(root)} or under prebuilds/, received: ${reason}; build it with \`npm rebuild xgen-mm\` (or \`npm run build\` in a checkout)`,
-      { cause },
-    );
-  }
+function unavailable(root: string, path: string | undefined, cause: unknown): XgenmmError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const { problem, remedy } = describeAddonFault({ root, path, reason });
+  return new XgenmmError('ERR_XGENMM_ADDON_UNAVAILABLE', `${problem}; ${remedy}`, { cause });
 }

@@ -15,6 +15,12 @@ set(GGML_METAL OFF CACHE BOOL "" FORCE)
 set(GGML_LLAMAFILE OFF CACHE BOOL "" FORCE)
 # Repacked weights need buffers of their own; ours stay mapped from the file.
 set(GGML_CPU_REPACK OFF CACHE BOOL "" FORCE)
+# One file runs on every processor of its kind: what is worth an instruction set is in native/core/kernels, which is
+# compiled in every set and chooses at run time.
+set(GGML_NATIVE OFF CACHE BOOL "" FORCE)
+foreach(set SSE42 AVX AVX2 BMI2 FMA F16C)
+  set(GGML_${set} OFF CACHE BOOL "" FORCE)
+endforeach()
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_CXX_VISIBILITY_PRESET hidden)
