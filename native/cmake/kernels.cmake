@@ -78,7 +78,7 @@ add_kernel_set(dotprod "${dotprod}" "return vaddvq_s32(vdotq_s32(vdupq_n_s32(1),
 add_kernel_set(i8mm "${i8mm}" "return vaddvq_s32(vusdotq_s32(vdupq_n_s32(1), vdupq_n_u8(2), vdupq_n_s8(3)))")
 
 set_source_files_properties(${kernels}/cpu_features.cpp ${kernels}/packed_product.cpp ${kernels}/attention.cpp
-  ${kernels}/cached_attention.cpp ${kernels}/norm.cpp native/tests/tiled_product_amx_test.cpp
+  ${kernels}/cached_attention.cpp ${kernels}/norm.cpp ${kernels}/ggml_dots.cpp native/tests/tiled_product_amx_test.cpp
   PROPERTIES COMPILE_DEFINITIONS "${kernel_definitions}")
 
 # Tests of the kernel for AMX, with tiles in plain C++, need only the lanes.

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "ggml-cpu.h"
 #include "kernels/gelu.h"
+#include "kernels/ggml_dots.h"
 
 namespace xgenmm {
 namespace {
@@ -14,13 +14,13 @@ namespace {
 constexpr int64_t kBlockSize = 16;
 
 ggml_type column_type(const PlainWeights& weights) {
-  return ggml_get_type_traits_cpu(weights.type)->vec_dot_type;
+  return GgmlDots(weights.type).columns;
 }
 
 // Rows [first, first + count) of the matrix with one column.
 void dot_rows(const PlainWeights& weights, const uint8_t* column, const float* bias, int64_t first,
               int64_t count, float* out) {
-  const auto dot = ggml_get_type_traits_cpu(weights.type)->vec_dot;
+  const auto dot = GgmlDots(weights.type).dot;
   const size_t row_bytes = ggml_row_size(weights.type, weights.width);
   for (int64_t i = 0; i < count; ++i) {
     const uint8_t* row = weights.data + static_cast<size_t>(first + i) * row_bytes;
@@ -38,7 +38,7 @@ size_t plain_column_bytes(const PlainWeights& weights) {
 void round_columns(const PlainWeights& weights, const float* x, int64_t first, int64_t last,
                    uint8_t* columns) {
   const size_t bytes = plain_column_bytes(weights);
-  const auto round = ggml_get_type_traits_cpu(column_type(weights))->from_float;
+  const auto round = GgmlDots(weights.type).round;
   for (int64_t c = first; c < last; ++c) {
     const float* column = x + c * weights.width;
     uint8_t* out = columns + static_cast<size_t>(c) * bytes;
