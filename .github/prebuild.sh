@@ -4,6 +4,6 @@ set -euo pipefail
 
 npm ci --ignore-scripts
 npm run prepare
-npm run prebuild
+npm run prebuild -- --max-glibc 2.28
 npm run test:js
 npm run test:native

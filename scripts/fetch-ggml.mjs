@@ -23,6 +23,11 @@ export function ggmlSource() {
     }
     return override;
   }
+  return vendoredGgml();
+}
+
+/** vendor/ggml, fetched when it is not there. */
+export function vendoredGgml() {
   const source = join(VENDOR, 'ggml');
   if (!existsSync(source)) fetch();
   return source;

@@ -6,23 +6,36 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(import.meta.url);
 
-function prebuildLoads() {
+/** The prebuilt addon for this platform; undefined: there is none. */
+function findAddon() {
   try {
-    require(require('node-gyp-build').resolve(root));
-    return true;
+    return require('node-gyp-build').resolve(root);
   } catch {
-    return false;
+    return undefined;
   }
 }
 
-if (process.env.npm_config_build_from_source || !prebuildLoads()) {
+/** Why there must be a build; undefined: there need be none. */
+function reasonToBuild() {
+  if (process.env.npm_config_build_from_source) return 'build-from-source is set';
+  const addon = findAddon();
+  if (addon === undefined) return `there is no prebuilt addon for ${process.platform}-${process.arch}`;
+  try {
+    require(addon);
+    return undefined;
+  } catch (error) {
+    return `the addon at ${addon} does not load here (${error.message.split('\n')[0]})`;
+  }
+}
+
+const reason = reasonToBuild();
+if (reason !== undefined) {
+  console.error(`xgen-mm: building the addon from source, since ${reason}.`);
   try {
     const { build } = await import('./build-addon.mjs');
     build();
   } catch (error) {
-    console.error(
-      `xgen-mm: no prebuilt binary fits this machine and building from source failed: ${error.message}`,
-    );
+    console.error(`xgen-mm: ${reason}, and building it from source failed: ${error.message}`);
     process.exit(1);
   }
 }
