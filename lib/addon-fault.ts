@@ -19,10 +19,16 @@ export interface AddonFailure {
   reason: string;
 }
 
+interface Explanation {
+  problem: string;
+  /** What helps besides building the addon. */
+  install?: string;
+}
+
 /** What the loader says, and what is to be said instead. */
 interface Rule {
   pattern: RegExp;
-  explain(found: RegExpExecArray, path: string, host: AddonHost): { problem: string; remedy?: string };
+  explain(found: RegExpExecArray, path: string, host: AddonHost): Explanation;
 }
 
 const RULES: Rule[] = [
@@ -77,8 +83,7 @@ const RULES: Rule[] = [
 ];
 
 /**
- * Says in one sentence what was expected and what was received, and in another part what to do about it, which is to build the addon
- * on this machine unless a library is all that is missing.
+ * Says what was expected and what was received, and what to do about it: build the addon on this machine, or install what it lacks.
  */
 export function describeAddonFault(
   { root, path, reason }: AddonFailure,
@@ -93,7 +98,9 @@ export function describeAddonFault(
   }
   for (const { pattern, explain } of RULES) {
     const found = pattern.exec(reason);
-    if (found !== null) return { remedy: rebuild, ...explain(found, path, host) };
+    if (found === null) continue;
+    const { problem, install } = explain(found, path, host);
+    return { problem, remedy: install === undefined ? rebuild : `${install} or ${rebuild}` };
   }
   return {
     problem: `Expected an addon that loads at ${path}, received: ${reason.split('\n')[0]}`,
@@ -101,12 +108,14 @@ export function describeAddonFault(
   };
 }
 
-function missingLibrary(library: string, path: string): { problem: string; remedy?: string } {
-  const problem = `Expected ${library}, which the addon at ${path} needs, received: no such file on this system`;
-  if (!library.startsWith('libstdc++')) return { problem };
-  const remedy =
-    'install it with `apt-get install libstdc++6`, `dnf install libstdc++` or `apk add libstdc++`';
-  return { problem, remedy };
+function missingLibrary(library: string, path: string): Explanation {
+  const install = library.startsWith('libstdc++')
+    ? 'install it with `apt-get install libstdc++6`, `dnf install libstdc++` or `apk add libstdc++`'
+    : 'install it';
+  return {
+    problem: `Expected ${library}, which the addon at ${path} needs, received: no such file on this system`,
+    install,
+  };
 }
 
 function rebuildAdvice(root: string): string {

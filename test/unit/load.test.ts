@@ -159,12 +159,12 @@ describe('loading', () => {
     await plain.dispose();
   });
 
-  test('without an addon it says what was tried', () => {
+  test('without an addon it says what to do', () => {
     expect(() => loadAddon('/nowhere')).toThrow(
       expect.objectContaining({
         code: 'ERR_XGENMM_ADDON_UNAVAILABLE',
         message: expect.stringMatching(
-          /Release.xgenmm\.node.*No native build was found.*npm rebuild xgen-mm/,
+          /^Expected a native addon for .*; build it with `npm rebuild xgen-mm /,
         ),
       }),
     );
