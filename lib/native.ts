@@ -272,6 +272,8 @@ export interface NativeSystemInfo {
   cores: NativeCores;
   /** Of a model that is loaded with `threads: 0`. */
   defaultThreads: number;
+  /** Sets of instructions that this package's own kernels use, as XGENMM_WITHOUT names them. */
+  instructions: string[];
   /** `features`: what a backend was built with or found, for example `AVX2: '1'`. */
   backends: { name: string; features: Record<string, string> }[];
   devices: {

@@ -39,12 +39,13 @@ function describeDiagnosis(diagnosis: Diagnosis): string {
   if (!('fault' in system)) {
     facts.push(['cores', describeCores(system.cores)]);
     facts.push(['threads', `${system.defaultThreads} unless told otherwise`]);
+    facts.push(['kernels', system.instructions.join(' ') || 'in plain C++']);
     facts.push(['ggml', system.ggmlVersion]);
     for (const { name, features } of system.backends) {
       const present = Object.entries(features).map(([feature, value]) =>
         value === '1' ? feature : `${feature}=${value}`,
       );
-      facts.push([`backend`, `${name}: ${present.join(' ') || 'no particular features'}`]);
+      facts.push(['backend', present.length === 0 ? name : `${name}: ${present.join(' ')}`]);
     }
     for (const { name, description, kind, freeBytes, totalBytes } of system.devices) {
       const free = freeBytes === totalBytes ? '' : `${formatBytes(freeBytes)} free of `;

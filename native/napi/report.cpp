@@ -192,6 +192,9 @@ Napi::Object write_system_info(Napi::Env env, const SystemInfo& info) {
   out["ggmlVersion"] = info.ggml_version;
   out["cores"] = write_cores(env, info.cores);
   out["defaultThreads"] = info.default_threads;
+  out["instructions"] = write_list(env, info.instructions, [&](const std::string& name) {
+    return Napi::String::New(env, name);
+  });
   out["backends"] = write_list(env, info.backends, [&](const SystemInfo::Backend& backend) {
     return write_backend(env, backend);
   });

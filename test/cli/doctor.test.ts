@@ -32,7 +32,8 @@ describe('a sound installation', () => {
     expect(stdout).toMatch(/^addon +(build|prebuild), .+\.node$/m);
     expect(stdout).toMatch(/^cores +\d+ physical/m);
     expect(stdout).toMatch(/^threads +\d+ unless told otherwise$/m);
-    expect(stdout).toMatch(/^backend +CPU: /m);
+    expect(stdout).toMatch(/^kernels +\w+/m);
+    expect(stdout).toMatch(/^backend +CPU/m);
     expect(stdout).toMatch(/^device +CPU .*GB$/m);
     expect(stdout).toMatch(/^sharp +\d.* reads jpeg png webp /m);
     expect(stdout).toMatch(/^verdict +all usable$/m);
@@ -64,6 +65,12 @@ describe('a sound installation', () => {
     const backends = report.system.backends.map(({ name }: { name: string }) => name);
     expect(backends).toContain('CPU');
   });
+});
+
+test('what the kernels do without is not listed', async () => {
+  const { stdout } = await runCli(['doctor', '--json'], { env: { XGENMM_WITHOUT: 'avx2,dotprod' } });
+  const { instructions } = JSON.parse(stdout).system;
+  for (const name of ['avx2', 'avx512', 'dotprod', 'i8mm']) expect(instructions).not.toContain(name);
 });
 
 describe('a process that is held to one processor', () => {

@@ -83,16 +83,20 @@ export function makeProject(folder: string): string {
   return folder;
 }
 
-/** A copy of an installation, for tests that damage it; their dependencies are shared. */
+/** A copy of an installation, for tests that damage it; what they leave alone is shared. */
 export function copyInstallation(project: string, target: string): string {
-  makeProject(target);
-  const modules = join(target, 'node_modules');
-  mkdirSync(modules);
-  for (const name of readdirSync(join(project, 'node_modules'))) {
-    const from = join(project, 'node_modules', name);
-    if (name === 'xgen-mm') cpSync(from, join(modules, name), { recursive: true });
-    else if (!name.startsWith('.')) symlinkSync(from, join(modules, name), 'junction');
+  const [from, to] = [project, makeProject(target)].map((path) => join(path, 'node_modules')) as [
+    string,
+    string,
+  ];
+  mkdirSync(join(to, 'xgen-mm'), { recursive: true });
+  for (const name of readdirSync(from).filter((entry) => entry !== 'xgen-mm' && !entry.startsWith('.'))) {
+    symlinkSync(join(from, name), join(to, name), 'junction');
   }
+  for (const name of ['package.json', 'dist', 'scripts', 'prebuilds']) {
+    cpSync(join(from, 'xgen-mm', name), join(to, 'xgen-mm', name), { recursive: true });
+  }
+  symlinkSync(join(from, 'xgen-mm', 'vendor'), join(to, 'xgen-mm', 'vendor'), 'junction');
   return target;
 }
 

@@ -1,6 +1,7 @@
 #include "ggml/system_info.h"
 
 #include "ggml/device.h"
+#include "kernels/cpu_features.h"
 
 namespace xgenmm {
 
@@ -37,6 +38,7 @@ SystemInfo system_info() {
   info.cores = read_cores();
   info.default_threads = Device(0).threads();
   info.ggml_version = ggml_version();
+  info.instructions = cpu_feature_names();
   for (size_t i = 0; i < ggml_backend_reg_count(); ++i) {
     const ggml_backend_reg_t backend = ggml_backend_reg_get(i);
     info.backends.push_back({ggml_backend_reg_name(backend), features_of(backend)});

@@ -26,6 +26,7 @@ struct SystemInfo {
   };
 
   std::string ggml_version;
+  std::vector<std::string> instructions;  // sets of them that our kernels use
   Cores cores;
   int default_threads;
   std::vector<Backend> backends;

@@ -193,6 +193,16 @@ bool cpu_has(CpuFeature feature) {
   return (features() & bit(feature)) != 0;
 }
 
+std::vector<std::string> cpu_feature_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, features_of_name] : kNames) {
+    // What needs others stands after them: the first is its own.
+    const unsigned own = features_of_name & (~features_of_name + 1);
+    if (own != bit(CpuFeature::kSlowBf16) && (features() & own) != 0) names.emplace_back(name);
+  }
+  return names;
+}
+
 bool may_use_amx() {
 #ifdef XGENMM_AMX
   constexpr long kRequestPermission = 0x1023, kTileData = 18;

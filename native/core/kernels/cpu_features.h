@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace xgenmm {
 
 // Sets of instructions that kernels are written for.
@@ -22,6 +25,9 @@ enum class CpuFeature {
 // avx512bf16, slowbf16, amx, neon, dotprod, i8mm, separated by commas), for tests and comparisons.
 // What needs a feature goes with it. engine/model knows `speculation` there.
 bool cpu_has(CpuFeature feature);
+
+// The names of all sets of instructions that cpu_has().
+std::vector<std::string> cpu_feature_names();
 
 // Asks the system for the registers of AMX, which a process must before it uses them; they make
 // what a thread's signal stack must hold larger. Whether it may.
