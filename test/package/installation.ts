@@ -60,8 +60,12 @@ export function npm(args: string[], options: RunOptions): Promise<Run> {
   return runProgram('npm', args, options);
 }
 
-/** A PATH with Node.js, npm and the shell that npm starts programs with, and nothing else: no compiler, no git. */
+/**
+ * A PATH with Node.js, npm and the shell that npm starts programs with, and nothing else: no compiler, no git. On Windows, which looks in
+ * other places too, the whole one.
+ */
 export function barePath(folder: string): string {
+  if (process.platform === 'win32') return process.env.PATH ?? '';
   mkdirSync(folder);
   const found = (name: string) =>
     (process.env.PATH ?? '')

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -124,79 +124,82 @@ describe.skipIf(untested !== undefined)(`an installed package${untested ? ` (${u
   });
 });
 
-const onGlibc = process.platform === 'linux' && untested === undefined;
-describe.runIf(onGlibc)('an installed addon that cannot be used', () => {
-  const build =
-    'build it with `npm rebuild xgen-mm --ignore-scripts=false` (it takes CMake 3.18 or newer and a C++17 compiler)';
-  const otherArch = process.arch === 'arm64' ? { id: 62, name: 'x64' } : { id: 183, name: 'arm64' };
-  const here = `${process.platform}-${process.arch}`;
-  test.each<{ name: string; harm: (addon: string) => void; says: (addon: string) => string }>([
-    {
-      name: 'none',
-      harm: () => removePrebuilds(join(folder, 'damaged')),
-      says: () =>
-        `Expected a native addon for ${here}, received a package without a prebuilt one for it in which none was built either: its install script did not run, which npm's ignore-scripts and pnpm's blocked builds see to; ${build}`,
-    },
-    {
-      name: 'for a newer glibc',
-      harm: (addon) => rename(addon, newestGlibc(addon), 'GLIBC_9.99'),
-      says: (addon) => `Expected glibc 9.99 or newer, which the addon at ${addon} was built for, received `,
-    },
-    {
-      name: 'with a library that is not there',
-      harm: (addon) => rename(addon, 'libm.so.6', 'libq.so.6'),
-      says: (addon) =>
-        `Expected libq.so.6, which the addon at ${addon} needs, received: no such file on this system; install it or ${build}`,
-    },
-    {
-      name: 'for another processor',
-      harm: (addon) => overwrite(addon, 18, otherArch.id),
-      says: (addon) =>
-        `Expected an addon for ${here}, received ${addon}, which was built for ${otherArch.name}; ${build}`,
-    },
-    {
-      name: 'for 32 bits',
-      harm: (addon) => overwrite(addon, 4, 1),
-      says: (addon) => `Expected an addon for ${here}, received ${addon}, which was built for `,
-    },
-    {
-      name: 'a fragment',
-      harm: (addon) => writeFileSync(addon, ''),
-      says: (addon) => `Expected an addon at ${addon}, received a damaged file (file too short); ${build}`,
-    },
-  ])('$name: is explained', async ({ harm, says }) => {
-    const damaged = copyInstallation(project, join(folder, 'damaged'));
-    try {
-      const addon = prebuildOf(damaged);
-      harm(addon);
-      const packed = join(damaged, 'node_modules', 'xgen-mm');
-      const doctor = await runProgram(process.execPath, [
-        join(packed, 'dist', 'cli', 'main.js'),
-        'doctor',
-        '--json',
-      ]);
-      expect(doctor.code).toBe(1);
-      const { system } = JSON.parse(doctor.stdout);
-      expect(system.fault).toEqual({
-        code: 'ERR_XGENMM_ADDON_UNAVAILABLE',
-        message: expect.stringContaining(says(addon)),
-      });
-    } finally {
-      rmSync(damaged, { recursive: true });
-    }
-  });
+const onGlibc = existsSync(join(root, 'prebuilds', `linux-${process.arch}`, 'xgen-mm.glibc.node'));
+describe.runIf(onGlibc && process.platform === 'linux' && untested === undefined)(
+  'an installed addon that cannot be used',
+  () => {
+    const build =
+      'build it with `npm rebuild xgen-mm --ignore-scripts=false` (it takes CMake 3.18 or newer and a C++17 compiler)';
+    const otherArch = process.arch === 'arm64' ? { id: 62, name: 'x64' } : { id: 183, name: 'arm64' };
+    const here = `${process.platform}-${process.arch}`;
+    test.each<{ name: string; harm: (addon: string) => void; says: (addon: string) => string }>([
+      {
+        name: 'none',
+        harm: () => removePrebuilds(join(folder, 'damaged')),
+        says: () =>
+          `Expected a native addon for ${here}, received a package without a prebuilt one for it in which none was built either: its install script did not run, which npm's ignore-scripts and pnpm's blocked builds see to; ${build}`,
+      },
+      {
+        name: 'for a newer glibc',
+        harm: (addon) => rename(addon, newestGlibc(addon), 'GLIBC_9.99'),
+        says: (addon) => `Expected glibc 9.99 or newer, which the addon at ${addon} was built for, received `,
+      },
+      {
+        name: 'with a library that is not there',
+        harm: (addon) => rename(addon, 'libm.so.6', 'libq.so.6'),
+        says: (addon) =>
+          `Expected libq.so.6, which the addon at ${addon} needs, received: no such file on this system; install it or ${build}`,
+      },
+      {
+        name: 'for another processor',
+        harm: (addon) => overwrite(addon, 18, otherArch.id),
+        says: (addon) =>
+          `Expected an addon for ${here}, received ${addon}, which was built for ${otherArch.name}; ${build}`,
+      },
+      {
+        name: 'for 32 bits',
+        harm: (addon) => overwrite(addon, 4, 1),
+        says: (addon) => `Expected an addon for ${here}, received ${addon}, which was built for `,
+      },
+      {
+        name: 'a fragment',
+        harm: (addon) => writeFileSync(addon, ''),
+        says: (addon) => `Expected an addon at ${addon}, received a damaged file (file too short); ${build}`,
+      },
+    ])('$name: is explained', async ({ harm, says }) => {
+      const damaged = copyInstallation(project, join(folder, 'damaged'));
+      try {
+        const addon = prebuildOf(damaged);
+        harm(addon);
+        const packed = join(damaged, 'node_modules', 'xgen-mm');
+        const doctor = await runProgram(process.execPath, [
+          join(packed, 'dist', 'cli', 'main.js'),
+          'doctor',
+          '--json',
+        ]);
+        expect(doctor.code).toBe(1);
+        const { system } = JSON.parse(doctor.stdout);
+        expect(system.fault).toEqual({
+          code: 'ERR_XGENMM_ADDON_UNAVAILABLE',
+          message: expect.stringContaining(says(addon)),
+        });
+      } finally {
+        rmSync(damaged, { recursive: true });
+      }
+    });
 
-  test('is built from source where scripts may run, which says why, and what that takes', async () => {
-    const damaged = copyInstallation(project, join(folder, 'damaged'));
-    const addon = prebuildOf(damaged);
-    rename(addon, newestGlibc(addon), 'GLIBC_9.99');
-    const script = join(damaged, 'node_modules', 'xgen-mm', 'scripts', 'install.mjs');
-    const { code, stderr } = await runProgram(process.execPath, [script], { env: { PATH: path } });
-    expect(code).toBe(1);
-    const lines = stderr.trim().split('\n');
-    expect(lines[0]).toMatch(
-      /^xgen-mm: building the addon from source, since the addon at .+GLIBC_9\.99' not found.+\.$/,
-    );
-    expect(lines.at(-1)).toMatch(/GLIBC_9.+, and building it from source failed: .+CMake 3\.18 or newer/);
-  });
-});
+    test('is built from source where scripts may run, which says why, and what that takes', async () => {
+      const damaged = copyInstallation(project, join(folder, 'damaged'));
+      const addon = prebuildOf(damaged);
+      rename(addon, newestGlibc(addon), 'GLIBC_9.99');
+      const script = join(damaged, 'node_modules', 'xgen-mm', 'scripts', 'install.mjs');
+      const { code, stderr } = await runProgram(process.execPath, [script], { env: { PATH: path } });
+      expect(code).toBe(1);
+      const lines = stderr.trim().split('\n');
+      expect(lines[0]).toMatch(
+        /^xgen-mm: building the addon from source, since the addon at .+GLIBC_9\.99' not found.+\.$/,
+      );
+      expect(lines.at(-1)).toMatch(/GLIBC_9.+, and building it from source failed: .+CMake 3\.18 or newer/);
+    });
+  },
+);
