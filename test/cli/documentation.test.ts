@@ -100,6 +100,7 @@ test("the README's commands run as written, from checkpoint to answer", async ()
     .filter((line) => line.startsWith('npx xgen-mm '));
   const names = commands.map((command) => command.split(' ')[2]);
   expect(names).toEqual([
+    'demo',
     'ask',
     'pull',
     'ask',
