@@ -19,5 +19,6 @@ function(add_ggml_dots set architecture options)
   set(ggml_dots ${ggml_dots} $<TARGET_OBJECTS:ggml-dots-${set}> PARENT_SCOPE)
 endfunction()
 
+add_ggml_dots(sse42 x86 "${sse42}")
 add_ggml_dots(avx2 x86 "${avx2}")
 add_ggml_dots(dotprod arm "${dotprod}")

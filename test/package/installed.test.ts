@@ -80,7 +80,8 @@ describe.skipIf(untested !== undefined)(`an installed package${untested ? ` (${u
     expect(performance.now() - before).toBeLessThan(30_000);
   });
 
-  const lacking = process.arch === 'arm64' ? ['', 'i8mm', 'dotprod', 'neon'] : ['', 'avx512,avxvnni', 'avx2'];
+  const lacking =
+    process.arch === 'arm64' ? ['', 'i8mm', 'dotprod', 'neon'] : ['', 'avx512,avxvnni', 'avx2', 'sse42'];
   test.each(lacking)('answers as the reference where the processor lacks [%s]', async (names) => {
     const env = { XGENMM_WITHOUT: names };
     await expectGoldenAnswers(project, questions('all'), undefined, { env });

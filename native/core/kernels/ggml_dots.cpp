@@ -63,6 +63,9 @@
     }                                                         \
   }
 
+#ifdef XGENMM_SSE42
+XGENMM_DOT_SET(sse42)
+#endif
 #ifdef XGENMM_AVX2
 XGENMM_DOT_SET(avx2)
 #endif
@@ -83,6 +86,10 @@ GgmlDots::GgmlDots(ggml_type weights) {
     dot = better_dot;
     round = better_round;
   };
+  // The best is asked last.
+#ifdef XGENMM_SSE42
+  if (cpu_has(CpuFeature::kSse42)) take(find_dot_sse42(weights), find_round_sse42(columns));
+#endif
 #ifdef XGENMM_AVX2
   if (cpu_has(CpuFeature::kAvx2)) take(find_dot_avx2(weights), find_round_avx2(columns));
 #endif
