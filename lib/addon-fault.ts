@@ -92,7 +92,7 @@ export function describeAddonFault(
   const rebuild = rebuildAdvice(root);
   if (path === undefined) {
     return {
-      problem: `Expected a native addon for ${host.platform}-${host.arch}, received a package without a prebuilt one for it in which none was built either: its install script did not run, which npm's ignore-scripts and pnpm's blocked builds see to`,
+      problem: `Expected a native addon for ${host.platform}-${host.arch}, received none: the package has no prebuilt one for it, and its install script, which builds one, did not run (npm's ignore-scripts, pnpm's blocked builds)`,
       remedy: rebuild,
     };
   }

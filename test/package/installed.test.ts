@@ -138,7 +138,7 @@ describe.runIf(onGlibc && process.platform === 'linux' && untested === undefined
         name: 'none',
         harm: () => removePrebuilds(join(folder, 'damaged')),
         says: () =>
-          `Expected a native addon for ${here}, received a package without a prebuilt one for it in which none was built either: its install script did not run, which npm's ignore-scripts and pnpm's blocked builds see to; ${build}`,
+          `Expected a native addon for ${here}, received none: the package has no prebuilt one for it, and its install script, which builds one, did not run (npm's ignore-scripts, pnpm's blocked builds); ${build}`,
       },
       {
         name: 'for a newer glibc',
