@@ -1,6 +1,6 @@
-// npm run prebuild: builds the addon and puts it, stripped, where node-gyp-build looks in an installed package. Says what it made; refuses
-// a file that needs libraries beside the C library, or with `--max-glibc 2.28` a newer glibc. With `--arch arm64` on Linux it is compiled
-// with Debian's cross compiler.
+// npm run prebuild: builds the addon and puts it, stripped, where node-gyp-build looks in an installed package. Says what it made. With
+// `--max-glibc 2.28` it refuses a file that would not run elsewhere: that needs libraries beside the C library, or a newer glibc. With
+// `--arch arm64` on Linux it is compiled with Debian's cross compiler. npm runs a script of this name before every `npm run build`, too.
 // (prebuildify would run node-gyp with the version of a Node.js to get the headers of, and rename and strip what comes of it. Headers of
 // Node-API have no version, so a script of ours would stand in for node-gyp, and nothing would be left for prebuildify to do.)
 import { execFileSync } from 'node:child_process';
@@ -46,7 +46,7 @@ function makePrebuild(arch, maxGlibc) {
     new RegExp(`^CMAKE_${name}:FILEPATH=(.+)$`, 'm').exec(cache)?.[1] ?? name.toLowerCase();
   const built = join(ROOT, directory, 'Release', 'xgenmm.node');
   const dynamic = process.platform === 'linux' ? readDynamic(built, tool('READELF')) : undefined;
-  if (dynamic !== undefined) refuse(dynamic, maxGlibc);
+  if (dynamic !== undefined && maxGlibc !== undefined) refuse(dynamic, maxGlibc);
 
   const tag = dynamic === undefined ? '' : dynamic.glibc === undefined ? '.musl' : '.glibc';
   const target = join(ROOT, 'prebuilds', `${process.platform}-${arch}`, `xgen-mm${tag}.node`);
@@ -87,7 +87,7 @@ function readDynamic(file, readelf) {
 
 /**
  * @param {{ libraries: string[], glibc: string | undefined }} dynamic
- * @param {string | undefined} maxGlibc
+ * @param {string} maxGlibc
  */
 function refuse({ libraries, glibc }, maxGlibc) {
   const others = libraries.filter((library) => !C_LIBRARY.test(library));
@@ -96,7 +96,7 @@ function refuse({ libraries, glibc }, maxGlibc) {
       `expected an addon that needs the C library alone, received one that needs ${others.join(', ')}`,
     );
   }
-  if (maxGlibc !== undefined && glibc !== undefined && compareVersions(glibc, maxGlibc) > 0) {
+  if (glibc !== undefined && compareVersions(glibc, maxGlibc) > 0) {
     throw new Error(
       `expected an addon for glibc ${maxGlibc} and newer, received one that needs ${glibc}: build it on an older system`,
     );
