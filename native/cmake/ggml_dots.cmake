@@ -16,6 +16,10 @@ function(add_ggml_dots set architecture options)
     "${folder}" "${GGML_SOURCE_DIR}/src" "${GGML_SOURCE_DIR}/include")
   target_compile_definitions(ggml-dots-${set} PRIVATE ${functions})
   target_compile_options(ggml-dots-${set} PRIVATE ${options} -w)
+  if(XGENMM_SANITIZE)
+    # For some types ggml shifts into the sign bit.
+    target_compile_options(ggml-dots-${set} PRIVATE -fno-sanitize=shift)
+  endif()
   set(ggml_dots ${ggml_dots} $<TARGET_OBJECTS:ggml-dots-${set}> PARENT_SCOPE)
 endfunction()
 
