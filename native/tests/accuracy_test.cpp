@@ -20,6 +20,7 @@ constexpr int kPositions = 200;
 
 std::unique_ptr<Model> load(const std::string& file) {
   LoadOptions options;
+  options.device = "cpu";
   options.text_path = model_path(file);
   options.threads = 1;
   return std::make_unique<Model>(options, [](double) {});

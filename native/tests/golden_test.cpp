@@ -8,6 +8,7 @@
 #include "harness.h"
 #include "image/mask.h"
 #include "sampling/sampler.h"
+#include "test_gpu.h"
 #include "without.h"
 
 namespace xgenmm::test {
@@ -269,8 +270,10 @@ class GoldenCase {
   std::unique_ptr<Prompt> prompt_;
 };
 
-std::unique_ptr<Model> load(const std::string& file, const std::string& style) {
+std::unique_ptr<Model> load(const std::string& file, const std::string& style,
+                            const std::string& device) {
   LoadOptions options;
+  options.device = device;
   options.text_path = model_path(file);
   options.tokenizer_style = style;
   options.threads = 1;
@@ -278,9 +281,10 @@ std::unique_ptr<Model> load(const std::string& file, const std::string& style) {
 }
 
 // Runs every case of a folder and reports the largest errors on stderr.
-void run_cases(const std::string& folder, const std::string& file, const Tolerance& tolerance) {
-  const auto slow = load(file, "slow");
-  const auto fast = load(file, "fast");
+void run_cases(const std::string& folder, const std::string& file, const Tolerance& tolerance,
+               const std::string& device = "cpu") {
+  const auto slow = load(file, "slow", device);
+  const auto fast = load(file, "fast", device);
   Errors errors;
   for (const std::string& name : fixture_folders(folder)) {
     const std::string path = folder + "/" + name;
@@ -291,8 +295,8 @@ void run_cases(const std::string& folder, const std::string& file, const Toleran
       throw std::runtime_error(path + " on " + file + ": " + failure.what());
     }
   }
-  std::fprintf(stderr, "%-20s vit_out %.1e  vision_tokens %.1e  hidden %.1e  logits %.1e\n",
-               file.c_str(), errors.vit_out, errors.vision_tokens, errors.hidden, errors.logits);
+  std::fprintf(stderr, "%-20s %-9s vit_out %.1e  vision_tokens %.1e  hidden %.1e  logits %.1e\n",
+               file.c_str(), slow->device_name().c_str(), errors.vit_out, errors.vision_tokens, errors.hidden, errors.logits);
 }
 
 TEST(golden_tiny_f32) {
@@ -327,6 +331,50 @@ TEST(golden_wide_gqa_f32) {
 }
 TEST(golden_wide_gqa_f16) {
   run_cases("wide/cases/wide-gqa", "wide-gqa-f16.gguf", kF16);
+}
+
+// All of the model on a GPU. Real ones round f32 on their way.
+void run_on_gpu(const std::string& folder, const std::string& file, const Tolerance& tolerance) {
+  const TestGpu gpu;
+  const bool rounds = TestGpu::is_real() && tolerance.vision == kF32.vision;
+  const auto model = load(file, "", TestGpu::kind());
+  CHECK_EQ(model->gpu_layers(), model->text_config().layers);
+  CHECK(model->vision_device_name() != "CPU");
+  run_cases(folder, file, rounds ? kF16 : tolerance, TestGpu::kind());
+}
+
+TEST(gpu_golden_tiny_f32) {
+  run_on_gpu("cases", "tiny-f32.gguf", kF32);
+}
+TEST(gpu_golden_tiny_f16) {
+  run_on_gpu("cases", "tiny-f16.gguf", kF16);
+}
+TEST(gpu_golden_tiny_bf16) {
+  run_on_gpu("cases", "tiny-bf16.gguf", kBf16);
+}
+TEST(gpu_golden_tiny_f32_checkpoint_f32) {
+  run_on_gpu("cases", "tiny_f32-f32.gguf", kF32);
+}
+TEST(gpu_golden_tiny_f32_checkpoint_f16) {
+  run_on_gpu("cases", "tiny_f32-f16.gguf", kF16);
+}
+TEST(gpu_golden_tokenizer_json_f32) {
+  run_on_gpu("cases", "tiny_json-f32.gguf", kF32);
+}
+TEST(gpu_golden_wide_f32) {
+  run_on_gpu("wide/cases/wide", "wide-f32.gguf", kF32);
+}
+TEST(gpu_golden_wide_f16) {
+  run_on_gpu("wide/cases/wide", "wide-f16.gguf", kF16);
+}
+TEST(gpu_golden_wide_bf16) {
+  run_on_gpu("wide/cases/wide", "wide-bf16.gguf", kBf16);
+}
+TEST(gpu_golden_wide_gqa_f32) {
+  run_on_gpu("wide/cases/wide-gqa", "wide-gqa-f32.gguf", kF32);
+}
+TEST(gpu_golden_wide_gqa_f16) {
+  run_on_gpu("wide/cases/wide-gqa", "wide-gqa-f16.gguf", kF16);
 }
 
 void run_some_cases() {

@@ -17,6 +17,7 @@ constexpr double kAnyBudget = std::numeric_limits<double>::infinity();
 // importance: a model that sums up importance computes everything anew.
 std::unique_ptr<Model> load(bool importance) {
   LoadOptions options;
+  options.device = "cpu";
   options.text_path = model_path("tiny-f32.gguf");
   options.threads = 1;
   options.importance = importance;
@@ -63,7 +64,7 @@ TEST(image_encoder_spares_the_tower_crops_of_which_nothing_is_seen) {
   const int tile = config.tower.tile;
   // A wide picture on it covers only the middle one of the crops.
   config.canvases = {{tile, 3 * tile}};
-  Device device(1, true);
+  CpuDevice device(1, true);
   ImageEncoder encoder(config, file, device);
   encoder.reserve();
   CHECK_EQ(encode(encoder, 400, 2, 1, kAnyBudget).tokens, 4 * config.resampler.latents);

@@ -87,10 +87,11 @@ TEST(inspection_for_one_context) {
 TEST(inspection_knows_what_a_loaded_model_works_in) {
   for (const char* file : {"wide-f32.gguf", "wide-q8_0.gguf", "wide-q4_k_m.gguf"}) {
     LoadOptions options;
+    options.device = "cpu";
     options.text_path = model_path(file);
     Model model(options, [](double) {});
     const double loaded =
-        static_cast<double>(model.device().activation_bytes() + model.vision()->state_bytes());
+        static_cast<double>(model.cpu().activation_bytes() + model.vision()->state_bytes());
     const double told = static_cast<double>(inspect_file(options.text_path, 0).working_bytes);
     CHECK_NEAR(told / loaded, 1.0, 0.15);
   }

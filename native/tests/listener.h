@@ -69,6 +69,7 @@ class Listener {
 inline LoadOptions tiny(int sequences = 2) {
   LoadOptions options;
   options.text_path = model_path("tiny-f32.gguf");
+  options.device = "cpu";
   options.threads = 1;
   options.max_sequences = sequences;
   return options;

@@ -67,12 +67,13 @@ TEST(phi3_threads_change_nothing) {
   const Prompt prompt = Ring("tiny-f32.gguf", GGML_TYPE_F32, 512, 512).prompt(300, 1);
   std::vector<float> expected;
   for (const int threads : {1, 2, 3}) {
-    Device device(threads);
+    CpuDevice device(threads);
     const auto file = std::make_shared<const GgufFile>(model_path("tiny-f32.gguf"));
     const TextConfig config = read_text_config(*file);
     Phi3 text(config, file, device);
-    text.pack([](double) {});
-    KvCache cache(config, GGML_TYPE_F32, 512, 512, 1, device);
+    text.place(std::vector<Device*>(static_cast<size_t>(text.units()), &device), [](double) {});
+    KvCache cache(config, GGML_TYPE_F32, 512, 512, 1, text.layer_devices());
+    cache.allocate();
     std::vector<float> logits;
     CHECK(text.forward({{&cache.slot(0), &prompt, -1, prompt.length(), 1}}, logits));
     if (expected.empty()) expected = logits;

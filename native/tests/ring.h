@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fixture.h"
+#include "ggml/gpu.h"
 #include "harness.h"
 #include "text/phi3.h"
 
@@ -15,11 +16,26 @@ namespace xgenmm::test {
 // A language model (tiny's window is 31) with slots whose rings have a length of their own.
 class Ring {
  public:
-  Ring(const std::string& file, ggml_type type, int context, int chunk, int slots = 1)
-      : device_(1), file_(std::make_shared<const GgufFile>(model_path(file))) {
+  // gpus: a kind of GPUs to compute on. layout: of each unit of Phi3's in turn, over and over, the
+  // index of its GPU, or -1 for the CPU.
+  Ring(const std::string& file, ggml_type type, int context, int chunk, int slots = 1,
+       const std::string& gpus = "", const std::vector<int>& layout = {0})
+      : cpu_(1), file_(std::make_shared<const GgufFile>(model_path(file))) {
     config_ = read_text_config(*file_);
-    text_ = std::make_unique<Phi3>(config_, file_, device_);
-    cache_ = std::make_unique<KvCache>(config_, type, context, chunk, slots, device_);
+    text_ = std::make_unique<Phi3>(config_, file_, cpu_);
+    if (!gpus.empty()) {
+      gpus_ = open_gpus(gpus);
+      std::vector<Device*> units;
+      for (size_t i = 0; i < static_cast<size_t>(text_->units()); ++i) {
+        const int gpu = layout[i % layout.size()];
+        units.push_back(gpu < 0 ? static_cast<Device*>(&cpu_)
+                                : gpus_[static_cast<size_t>(gpu)].get());
+      }
+      text_->place(units, [](double) {});
+    }
+    cache_ =
+        std::make_unique<KvCache>(config_, type, context, chunk, slots, text_->layer_devices());
+    cache_->allocate();
   }
 
   // The logits after the last position, having run the prompt in chunks of these sizes in turn.
@@ -48,7 +64,8 @@ class Ring {
   Phi3& text() { return *text_; }
 
  private:
-  Device device_;
+  CpuDevice cpu_;
+  std::vector<std::unique_ptr<Gpu>> gpus_;
   std::shared_ptr<const GgufFile> file_;
   TextConfig config_;
   std::unique_ptr<Phi3> text_;

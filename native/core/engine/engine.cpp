@@ -52,9 +52,11 @@ event::Loaded describe(const Model& model) {
           model.context_size(),
           model.text_config().vocab_size,
           model.text_config().width,
-          model.device().name(),
+          model.device_name(),
+          model.gpu_layers(),
+          model.vision_device_name(),
           ggml_type_name(model.kv_type()),
-          model.device().threads()};
+          model.cpu().threads()};
 }
 
 // glibc keeps much of what a model has freed for the next one, which may never come.
@@ -139,7 +141,7 @@ void Engine::join() {
 
 void Engine::run() {
   if (load()) {
-    model_->device().set_abort([this] {
+    model_->set_abort([this] {
       return stopping_ || std::all_of(current_.begin(), current_.end(),
                                       [](const Task* task) { return task->cancelled.load(); });
     });

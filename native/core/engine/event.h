@@ -29,7 +29,9 @@ struct Loaded {
   int context_size;
   int vocab_size;
   int width;  // of embeddings
-  std::string device;
+  std::string device;  // of the language model's layers: "CPU", "CUDA0, CUDA1"
+  int gpu_layers;
+  std::string vision_device;  // empty for a text-only model
   std::string kv_type;
   int threads;
 };

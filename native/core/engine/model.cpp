@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/name_list.h"
+#include "engine/model_placement.h"
 #include "text/vocabulary_file.h"
 
 namespace xgenmm {
@@ -42,7 +43,7 @@ ggml_type choose_kv_type(const std::string& name, bool f32_weights) {
 }  // namespace
 
 Model::Model(const LoadOptions& options, const std::function<void(double)>& progress)
-    : device_(options.threads, options.importance),
+    : cpu_(options.threads, options.importance),
       embedding_cache_(kEmbeddingCacheBytes),
       draft_policy_(choose_speculation(options)) {
   progress(0.0);
@@ -79,20 +80,55 @@ Model::Model(const LoadOptions& options, const std::function<void(double)>& prog
   const auto part = [&](double from, double to) {
     return [&progress, from, to](double fraction) { progress(from + fraction * (to - from)); };
   };
-  text_ = std::make_unique<Phi3>(config, text_file, device_);
+  text_ = std::make_unique<Phi3>(config, text_file, cpu_);
   context_size_ = choose_context(options, config);
   kv_type_ = choose_kv_type(options.kv_type, text_->is_f32());
-  text_->pack(part(0.1, 0.6));
-  if (vision) {
-    vision_ = std::make_unique<ImageEncoder>(*vision, vision_file, device_);
-    vision_->pack(part(0.6, 0.7));
-    vision_->reserve();
-  }
+  if (vision) vision_ = std::make_unique<ImageEncoder>(*vision, vision_file, cpu_);
+  place(options, part(0.1, 0.7));
+  if (vision_) vision_->reserve();
   progress(0.7);
   kv_cache_ = std::make_unique<KvCache>(config, kv_type_, context_size_, Phi3::kMaxChunk,
-                                        options.max_sequences, device_, part(0.7, 1.0));
+                                        options.max_sequences, text_->layer_devices());
+  kv_cache_->allocate(part(0.7, 1.0));
   text_->reserve(*kv_cache_);
   progress(1.0);
+}
+
+void Model::place(const LoadOptions& options, const std::function<void(double)>& progress) {
+  ModelPlacement placement =
+      place_model(options, *text_, vision_.get(), kv_type_, context_size_, cpu_);
+  gpus_ = std::move(placement.gpus);
+  const double text_share = vision_ ? 0.85 : 1.0;
+  text_->place(placement.units, [&](double fraction) { progress(text_share * fraction); });
+  if (!vision_) return;
+  vision_->place(*placement.vision, [&](double fraction) {
+    progress(text_share + (1.0 - text_share) * fraction);
+  });
+}
+
+int Model::gpu_layers() const {
+  const std::vector<Device*> layers = text_->layer_devices();
+  return static_cast<int>(std::count_if(layers.begin(), layers.end(),
+                                        [](const Device* device) { return !device->is_cpu(); }));
+}
+
+std::string Model::device_name() const {
+  std::string names;
+  for (const auto& gpu : gpus_) {
+    const std::vector<Device*> layers = text_->layer_devices();
+    if (std::find(layers.begin(), layers.end(), gpu.get()) == layers.end()) continue;
+    names += (names.empty() ? "" : ", ") + gpu->name();
+  }
+  return names.empty() ? cpu_.name() : names;
+}
+
+std::string Model::vision_device_name() const {
+  return vision_ ? vision_->device().name() : "";
+}
+
+void Model::set_abort(const std::function<bool()>& abort) {
+  cpu_.set_abort(abort);
+  for (const auto& gpu : gpus_) gpu->set_abort(abort);
 }
 
 }  // namespace xgenmm

@@ -7,7 +7,9 @@
 
 #include "base/pace.h"
 #include "engine/draft_policy.h"
-#include "ggml/device.h"
+#include "engine/load_options.h"
+#include "ggml/cpu_device.h"
+#include "ggml/gpu.h"
 #include "gguf/config.h"
 #include "text/kv_cache.h"
 #include "text/phi3.h"
@@ -17,24 +19,11 @@
 
 namespace xgenmm {
 
-struct LoadOptions {
-  std::string text_path;  // UTF-8
-  std::string vision_path;  // empty: the vision part of text_path, if it has one
-  int threads = 0;  // 0: Device's choice
-  int context_size = 0;  // 0: the model's own, at most 4096
-  int max_sequences = 2;
-  std::string kv_type = "auto";  // f32, f16, q8_0; auto: f32 for an F32 file, else f16
-  std::string tokenizer_style;  // slow, fast; empty: what the file says
-  int sliding_window = -1;  // -1: what the file says; 0: none
-  bool importance = false;  // sum up what meets each weight
-  // Never where importance is summed up: guesses that do not come true would count.
-  Speculation speculation = Speculation::kAuto;
-};
-
 // Everything of a loaded model. The parts other than the tokenizer belong to the engine's thread.
 class Model {
  public:
-  // progress: called with 0 .. 1; may throw to give up loading.
+  // progress: called with 0 .. 1; may throw to give up loading. Throws what reading the files
+  // throws, kDeviceUnavailable, and kOutOfMemory.
   Model(const LoadOptions& options, const std::function<void(double)>& progress);
 
   const ModelIdentity& identity() const { return identity_; }
@@ -42,12 +31,19 @@ class Model {
   const TextConfig& text_config() const { return text_->config(); }
   int context_size() const { return context_size_; }
   // nullptr unless asked for.
-  const ImportanceSums* importance() const { return device_.importance(); }
+  const ImportanceSums* importance() const { return cpu_.importance(); }
   ggml_type kv_type() const { return kv_type_; }
   const std::unordered_set<int32_t>& stop_tokens() const { return stop_tokens_; }
 
-  Device& device() { return device_; }
-  const Device& device() const { return device_; }
+  // Where layers are computed, and the vision part, by their names: "CPU", "CUDA0, CUDA1".
+  std::string device_name() const;
+  std::string vision_device_name() const;
+  // Of the language model's layers, how many are computed on GPUs.
+  int gpu_layers() const;
+  // Called between parts of what is computed, which stops early when it returns true.
+  void set_abort(const std::function<bool()>& abort);
+  CpuDevice& cpu() { return cpu_; }
+  const CpuDevice& cpu() const { return cpu_; }
   Phi3& text() { return *text_; }
   KvCache& kv_cache() { return *kv_cache_; }
   // Unit: one position of a prompt.
@@ -60,8 +56,12 @@ class Model {
   EmbeddingCache& embedding_cache() { return embedding_cache_; }
 
  private:
+  // Brings everything to where it is computed.
+  void place(const LoadOptions& options, const std::function<void(double)>& progress);
+
   ModelIdentity identity_;
-  Device device_;
+  CpuDevice cpu_;
+  std::vector<std::unique_ptr<Gpu>> gpus_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unordered_set<int32_t> stop_tokens_;
   std::unique_ptr<Phi3> text_;

@@ -1,6 +1,7 @@
 #include "ggml/device.h"
 
-#include "base/cores.h"
+#include <new>
+
 #include "base/error.h"
 
 namespace xgenmm {
@@ -16,29 +17,17 @@ void silence_ggml() {
   static_cast<void>(once);
 }
 
+std::string mebibytes(size_t bytes) {
+  return std::to_string(bytes >> 20) + " MiB";
+}
+
 }  // namespace
 
-Device::Device(int threads, bool importance)
-    : pool_(threads > 0 ? threads : read_cores().threads()),
-      importance_(importance ? std::make_unique<ImportanceSums>() : nullptr) {
+Device::Device(BackendHandle backend) : backend_(std::move(backend)) {
   silence_ggml();
-  backend_.reset(ggml_backend_cpu_init());
-  // What takes time are operations of our own. ggml's threads would meet after every other one as
-  // well, and spin until the last has come.
-  ggml_threadpool_params params = ggml_threadpool_params_default(1);
-  own_thread_.reset(ggml_threadpool_new(&params));
-  if (!backend_ || !own_thread_)
-    throw Error(ErrorCode::kDeviceUnavailable, "the CPU backend could not be started");
-  ggml_backend_cpu_set_threadpool(backend_.get(), own_thread_.get());
-  ggml_backend_cpu_set_n_threads(backend_.get(), 1);
-  ggml_backend_cpu_set_abort_callback(
-      backend_.get(),
-      [](void* self) {
-        const auto& abort = static_cast<Device*>(self)->abort_;
-        return abort && abort();
-      },
-      this);
+  if (!backend_) throw Error(ErrorCode::kDeviceUnavailable, "a device could not be started");
   allocator_.reset(ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend_.get())));
+  if (!allocator_) throw std::bad_alloc();
 }
 
 std::string Device::name() const {
@@ -52,6 +41,14 @@ size_t Device::free_memory() const {
   return free;
 }
 
+bool Device::supports(const Graph& graph) const {
+  ggml_backend_dev_t device = ggml_backend_get_device(backend_.get());
+  for (int i = 0; i < ggml_graph_n_nodes(graph.cgraph()); ++i) {
+    if (!ggml_backend_dev_supports_op(device, ggml_graph_node(graph.cgraph(), i))) return false;
+  }
+  return true;
+}
+
 void Device::reserve(Graph& graph) {
   const size_t before = activation_bytes();
   const bool fits = ggml_gallocr_reserve(allocator_.get(), graph.cgraph());
@@ -59,6 +56,15 @@ void Device::reserve(Graph& graph) {
   if (!fits || activation_bytes() != before) ++plan_;
   if (!fits)
     throw Error(ErrorCode::kOutOfMemory, "the activations of the model do not fit into memory");
+}
+
+size_t Device::measure(Graph& graph) const {
+  const AllocatorHandle allocator(
+      ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend_.get())));
+  if (!allocator) throw std::bad_alloc();
+  size_t bytes = 0;
+  ggml_gallocr_reserve_n_size(allocator.get(), graph.cgraph(), nullptr, nullptr, &bytes);
+  return bytes;
 }
 
 bool Device::compute(Graph& graph) {
@@ -72,8 +78,7 @@ bool Device::compute(Graph& graph) {
     graph.plan = plan_;
   }
   graph.fill_inputs();
-  const ThreadPool::Session session(pool_);
-  const ggml_status status = ggml_backend_graph_compute(backend_.get(), graph.cgraph());
+  const ggml_status status = run(graph);
   if (status == GGML_STATUS_ABORTED) return false;
   if (status != GGML_STATUS_SUCCESS) {
     throw Error(status == GGML_STATUS_ALLOC_FAILED ? ErrorCode::kOutOfMemory : ErrorCode::kInternal,
@@ -90,9 +95,8 @@ BufferHandle Device::allocate(ggml_context* context, const std::string& what,
       context, ggml_backend_get_default_buffer_type(backend_.get()));
   const size_t free = free_memory();
   if (needed > free) {
-    throw Error(ErrorCode::kOutOfMemory, what + " takes " + std::to_string(needed >> 20) +
-                                             " MiB, but the device has " +
-                                             std::to_string(free >> 20) + " MiB");
+    throw Error(ErrorCode::kOutOfMemory,
+                what + " takes " + mebibytes(needed) + ", but the device has " + mebibytes(free));
   }
   BufferHandle buffer(ggml_backend_alloc_ctx_tensors(context, backend_.get()));
   if (!buffer) throw Error(ErrorCode::kOutOfMemory, what + " does not fit into memory");
@@ -103,6 +107,16 @@ BufferHandle Device::allocate(ggml_context* context, const std::string& what,
     cleared += ggml_nbytes(tensor);
     if (progress) progress(static_cast<double>(cleared) / static_cast<double>(needed));
   }
+  return buffer;
+}
+
+BufferHandle Device::claim(ggml_context* context) const {
+  BufferHandle buffer(
+      ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(backend_.get()), 0));
+  if (!buffer) throw std::bad_alloc();
+  for (ggml_tensor* tensor = ggml_get_first_tensor(context); tensor != nullptr;
+       tensor = ggml_get_next_tensor(context, tensor))
+    tensor->buffer = buffer.get();
   return buffer;
 }
 

@@ -1,6 +1,6 @@
 #include "ggml/system_info.h"
 
-#include "ggml/device.h"
+#include "ggml/cpu_device.h"
 #include "kernels/cpu_features.h"
 
 namespace xgenmm {
@@ -36,7 +36,7 @@ const char* kind_of(ggml_backend_dev_t device) {
 SystemInfo system_info() {
   SystemInfo info;
   info.cores = read_cores();
-  info.default_threads = Device(0).threads();
+  info.default_threads = CpuDevice(0).threads();
   info.ggml_version = ggml_version();
   info.instructions = cpu_feature_names();
   for (size_t i = 0; i < ggml_backend_reg_count(); ++i) {

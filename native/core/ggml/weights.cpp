@@ -1,5 +1,6 @@
 #include "ggml/weights.h"
 
+#include <algorithm>
 #include <new>
 
 #include "base/error.h"
@@ -7,14 +8,20 @@
 
 namespace xgenmm {
 
+namespace {
+
+// What is copied to a device at a time, in bytes.
+constexpr size_t kPiece = size_t{16} << 20;
+
+}  // namespace
+
 Weights::Weights(std::shared_ptr<const GgufFile> file, const std::vector<TensorSpec>& table)
     : file_(std::move(file)) {
   check_tensors(*file_, table);
-  context_.reset(ggml_init({ggml_tensor_overhead() * table.size(), nullptr, true}));
-  if (!context_) throw std::bad_alloc();
+  ggml_context* context = add_context(table.size());
   for (const TensorSpec& spec : table) {
     const TensorInfo& info = *file_->find_tensor(spec.name);
-    ggml_tensor* tensor = ggml_new_tensor(context_.get(), info.type, GGML_MAX_DIMS, info.shape);
+    ggml_tensor* tensor = ggml_new_tensor(context, info.type, GGML_MAX_DIMS, info.shape);
     ggml_set_name(tensor, spec.name.c_str());
     // The backend never writes to weights; ggml's signature just has no const.
     void* data = const_cast<uint8_t*>(info.data);
@@ -43,6 +50,49 @@ ggml_tensor* Weights::get(const std::string& name) const {
   return tensor;
 }
 
+ggml_context* Weights::add_context(size_t tensors) {
+  contexts_.emplace_back(ggml_init({ggml_tensor_overhead() * tensors, nullptr, true}));
+  if (!contexts_.back()) throw std::bad_alloc();
+  return contexts_.back().get();
+}
+
+size_t Weights::bytes(const std::vector<std::string>& names) const {
+  size_t sum = 0;
+  for (const std::string& name : names) sum += ggml_nbytes(get(name));
+  return sum;
+}
+
+void Weights::upload(Device& device, const std::vector<std::string>& names,
+                     const std::function<void(double)>& progress) {
+  if (names.empty()) return;
+  ggml_context* context = add_context(names.size());
+  for (const std::string& name : names) {
+    const ggml_tensor* tensor = get(name);
+    ggml_set_name(ggml_new_tensor(context, tensor->type, GGML_MAX_DIMS, tensor->ne), name.c_str());
+  }
+  buffers_.push_back(device.allocate(context, "a part of the model"));
+  ggml_backend_buffer_set_usage(buffers_.back().get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+  const auto total = static_cast<double>(bytes(names));
+  size_t done = 0;
+  for (ggml_tensor* target = ggml_get_first_tensor(context); target != nullptr;
+       target = ggml_get_next_tensor(context, target)) {
+    const auto found = tensors_.find(target->name);
+    const auto* data = static_cast<const uint8_t*>(found->second->data);
+    const size_t size = ggml_nbytes(target);
+    for (size_t at = 0; at < size; at += kPiece) {
+      progress(static_cast<double>(done + at) / total);
+      ggml_backend_tensor_set(target, data + at, at, std::min(kPiece, size - at));
+    }
+    done += size;
+    file_->release(*file_->find_tensor(target->name));
+    found->second = target;
+  }
+}
+
+bool Weights::is_uploaded(const ggml_tensor& tensor) const {
+  return tensor.data != file_->find_tensor(tensor.name)->data;
+}
+
 bool Weights::is_stopgap(const std::string& name, const ggml_tensor& tensor) const {
   const size_t at = name.find("ffn_down");
   if (at == std::string::npos || tensor.type != GGML_TYPE_F16 || tensor.ne[0] % kBlock == 0)
@@ -57,7 +107,8 @@ void Weights::pack(ThreadPool& pool, size_t memory, const ggml_tensor* skip,
   size_t bytes = 0;
   for (const auto& matrix : matrices_) {
     const ggml_tensor* tensor = get(matrix.first);
-    if (tensor == skip || !(has_packed_product(tensor->type) || is_stopgap(matrix.first, *tensor)))
+    if (tensor == skip || is_uploaded(*tensor) ||
+        !(has_packed_product(tensor->type) || is_stopgap(matrix.first, *tensor)))
       continue;
     chosen.push_back(matrix);
     bytes += ggml_nbytes(tensor);

@@ -98,16 +98,18 @@ Inspection::Text inspect_text(const GgufFile& file, bool plain, int context_size
 // that just holds a chunk. Columns that meet packed weights take a little more or less.
 uint64_t measure_working_memory(const Inspection& inspection,
                                 const std::shared_ptr<const GgufFile>& file) {
-  Device device(0);
+  CpuDevice device(0);
   if (inspection.text) {
     const TextConfig& config = inspection.text->config;
     const ggml_type type = inspection.text->f32 ? GGML_TYPE_F32 : GGML_TYPE_F16;
-    const KvCache cache(config, type, Phi3::kMaxChunk, Phi3::kMaxChunk, 1, device);
-    Phi3(config, file, device).reserve(cache);
+    const Phi3 phi3(config, file, device);
+    KvCache cache(config, type, Phi3::kMaxChunk, Phi3::kMaxChunk, 1, phi3.layer_devices());
+    cache.claim();
+    phi3.reserve(cache);
   }
   size_t state = 0;
   if (inspection.vision) {
-    const ImageEncoder encoder(*inspection.vision, file, device);
+    ImageEncoder encoder(*inspection.vision, file, device);
     encoder.reserve();
     state = encoder.state_bytes();
   }

@@ -16,6 +16,20 @@ constexpr int kWorthWaiting = 32;
 
 }  // namespace
 
+void KvTensors::copy(const KvTensors& from, int64_t first, int64_t count) const {
+  if (count <= 0) return;
+  const ContextHandle context(ggml_init({4 * ggml_tensor_overhead(), nullptr, true}));
+  if (!context) throw std::bad_alloc();
+  const auto view = [&](ggml_tensor* tensor) {
+    ggml_tensor* rows = ggml_view_2d(context.get(), tensor, tensor->ne[0], count, tensor->nb[1],
+                                     static_cast<size_t>(first) * tensor->nb[1]);
+    ggml_backend_view_init(rows);
+    return rows;
+  };
+  ggml_backend_tensor_copy(view(from.keys), view(keys));
+  ggml_backend_tensor_copy(view(from.values), view(values));
+}
+
 int KvSlot::reusable_prefix(const Prompt& prompt, int most) const {
   most = std::min({most, length(), prompt.length()});
   int same = 0;
@@ -30,8 +44,13 @@ bool KvSlot::can_truncate(int length) const {
 
 void KvSlot::copy_prefix(const KvSlot& source, int length) {
   const auto copy = [&](int64_t first, int64_t count) {
-    for (size_t layer = 0; layer < layers_.size(); ++layer)
-      layers_[layer].copy(source.layers_[layer], first, count);
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      if (layers_[i].rows.keys != nullptr) {
+        layers_[i].rows.copy(source.layers_[i].rows, first, count);
+      } else {
+        layers_[i].tensors.copy(source.layers_[i].tensors, first, count);
+      }
+    }
   };
   // Until all is there, nothing of it counts.
   truncate(0);
@@ -53,7 +72,8 @@ void KvSlot::begin_write(int count) {
 }
 
 KvCache::KvCache(const TextConfig& config, ggml_type type, int context_size, int chunk, int slots,
-                 Device& device, const std::function<void(double)>& progress) {
+                 const std::vector<Device*>& devices)
+    : devices_(devices) {
   if (!kv_type_fits(config, type)) {
     throw Error(ErrorCode::kInvalidArgument,
                 std::string("kvType ") + ggml_type_name(type) + " needs heads of a multiple of " +
@@ -61,27 +81,54 @@ KvCache::KvCache(const TextConfig& config, ggml_type type, int context_size, int
                     std::to_string(config.head_dim));
   }
   const int ring = kv_ring(config, context_size, chunk);
-  const size_t layers = static_cast<size_t>(slots) * static_cast<size_t>(config.layers);
-  context_.reset(ggml_init({ggml_tensor_overhead() * layers, nullptr, true}));
-  if (!context_) throw std::bad_alloc();
+  const KvRows shape{type, config.head_dim, config.kv_heads, ring, nullptr, nullptr};
+  const auto bytes = static_cast<int64_t>(shape.bytes());
   for (int i = 0; i < slots; ++i) {
     auto slot = std::make_unique<KvSlot>();
     slot->ring_ = ring;
     slot->window_ = config.window;
+    for (Device* device : devices) {
+      ggml_context* context = context_on(*device, 2 * devices.size() * static_cast<size_t>(slots));
+      const auto make = [&] {
+        return device->is_cpu() ? ggml_new_tensor_1d(context, GGML_TYPE_I8, bytes)
+                                : ggml_new_tensor_2d(context, type, config.kv_width(), ring);
+      };
+      slot->layers_.push_back({{make(), make()}, shape});
+    }
     slots_.push_back(std::move(slot));
   }
-  const KvRows shape{type, config.head_dim, config.kv_heads, ring, nullptr, nullptr};
-  const auto bytes = static_cast<int64_t>(shape.bytes());
-  for (size_t i = 0; i < layers; ++i) ggml_new_tensor_1d(context_.get(), GGML_TYPE_I8, 2 * bytes);
-  buffer_ = device.allocate(context_.get(), "the KV cache", progress);
-  ggml_tensor* memory = ggml_get_first_tensor(context_.get());
+}
+
+ggml_context* KvCache::context_on(Device& device, size_t tensors) {
+  for (const Part& part : parts_) {
+    if (part.device == &device) return part.context.get();
+  }
+  parts_.push_back(
+      {&device, ContextHandle(ggml_init({ggml_tensor_overhead() * tensors, nullptr, true})), {}});
+  if (!parts_.back().context) throw std::bad_alloc();
+  return parts_.back().context.get();
+}
+
+void KvCache::allocate(const std::function<void(double)>& progress) {
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    Part& part = parts_[i];
+    part.buffer = part.device->allocate(part.context.get(), "the KV cache", [&](double fraction) {
+      const auto done = static_cast<double>(i);
+      if (progress) progress((done + fraction) / static_cast<double>(parts_.size()));
+    });
+  }
   for (const auto& slot : slots_) {
-    for (int layer = 0; layer < config.layers; ++layer) {
-      auto* keys = static_cast<uint8_t*>(memory->data);
-      slot->layers_.push_back({type, config.head_dim, config.kv_heads, ring, keys, keys + bytes});
-      memory = ggml_get_next_tensor(context_.get(), memory);
+    for (size_t i = 0; i < devices_.size(); ++i) {
+      if (!devices_[i]->is_cpu()) continue;
+      KvSlot::Layer& layer = slot->layers_[i];
+      layer.rows.keys = static_cast<uint8_t*>(layer.tensors.keys->data);
+      layer.rows.values = static_cast<uint8_t*>(layer.tensors.values->data);
     }
   }
+}
+
+void KvCache::claim() {
+  for (Part& part : parts_) part.buffer = part.device->claim(part.context.get());
 }
 
 KvSlot* KvCache::acquire(const Prompt& prompt, int most) {

@@ -12,6 +12,15 @@
 
 namespace xgenmm {
 
+// The keys and values of one sequence in a layer that is computed by ggml's own operations.
+struct KvTensors {
+  ggml_tensor* keys = nullptr;  // [kv width, ring]
+  ggml_tensor* values = nullptr;  // same
+
+  // Copies rows first .. first + count - 1 from the same rows of others of the same shape.
+  void copy(const KvTensors& from, int64_t first, int64_t count) const;
+};
+
 // The keys and values of one sequence: a ring of rows. Position p lies in row p mod ring; with a
 // sliding window the ring may be shorter than the sequence.
 class KvSlot {
@@ -21,7 +30,9 @@ class KvSlot {
   int length() const { return static_cast<int>(positions_.size()); }
   int ring() const { return ring_; }
 
-  const KvRows& rows(int layer) const { return layers_[static_cast<size_t>(layer)]; }
+  // Where a layer's keys and values are: rows() of one that the CPU computes, else tensors().
+  const KvRows& rows(int layer) const { return layers_[static_cast<size_t>(layer)].rows; }
+  const KvTensors& tensors(int layer) const { return layers_[static_cast<size_t>(layer)].tensors; }
 
   // How many leading positions of the prompt, at most `most`, are in this slot and can be continued
   // from.
@@ -52,18 +63,27 @@ class KvSlot {
   int window_ = 0;
   // 1 + the highest position whose row was touched: older ones may be overwritten.
   int written_ = 0;
-  std::vector<KvRows> layers_;
+  struct Layer {
+    KvTensors tensors;  // on the CPU just memory, for `rows`
+    KvRows rows;  // on the CPU
+  };
+  std::vector<Layer> layers_;
   std::vector<PromptPosition> positions_;
 };
 
 // All slots of a model, reserved at load.
 class KvCache {
  public:
-  // chunk: the most positions written in one graph. progress: called with 0 .. 1 as the memory is
-  // cleared; may throw to give up. Throws kOutOfMemory, and kInvalidArgument for a type that the
-  // head size does not allow.
+  // chunk: the most positions written in one graph. devices: of each layer. There is no memory
+  // until allocate() or claim(). Throws kInvalidArgument for a type that the head size does not
+  // allow.
   KvCache(const TextConfig& config, ggml_type type, int context_size, int chunk, int slots,
-          Device& device, const std::function<void(double)>& progress = {});
+          const std::vector<Device*>& devices);
+  // progress: called with 0 .. 1 as the memory is cleared; may throw to give up. Throws
+  // kOutOfMemory.
+  void allocate(const std::function<void(double)>& progress = {});
+  // For graphs that are only measured or asked about (Device::claim).
+  void claim();
 
   // A slot for the prompt that holds as many of its leading positions, at most `most`, as any slot
   // has, copied from there if need be; nullptr when all slots are busy, or when another request is
@@ -79,8 +99,16 @@ class KvCache {
   bool worth_waiting(const Prompt& prompt, int most, int available) const;
   KvSlot* choose_idle(const Prompt& prompt, int most) const;
 
-  ContextHandle context_;
-  BufferHandle buffer_;
+  // What is on one device.
+  struct Part {
+    Device* device;
+    ContextHandle context;
+    BufferHandle buffer;
+  };
+  ggml_context* context_on(Device& device, size_t tensors);
+
+  std::vector<Device*> devices_;  // of each layer
+  std::vector<Part> parts_;
   std::vector<std::unique_ptr<KvSlot>> slots_;
   uint64_t clock_ = 0;
 };

@@ -1,91 +1,140 @@
 #include "text/phi3.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <string>
+
+#include "text/device_attention.h"
+#include "text/host_attention.h"
 
 namespace xgenmm {
 
 namespace {
 
-// Columns that are worth a thread's while; their keys share blocks.
-constexpr int64_t kLeastColumns = KvRows::kBlockRows;
+// An upper bound of a layer's operations but for attention on another device, and of the rest.
+constexpr size_t kLayerNodes = 24;
+constexpr size_t kOtherNodes = 64;
 
 std::vector<TensorSpec> tensor_table(const TextConfig& config, const GgufFile& file) {
   const bool plain = file.string("general.architecture") == "phi3";
   return text_tensors(config, plain && file.find_tensor("output.weight") == nullptr, !plain);
 }
 
-// [width, columns] of each layer -> [columns, layers + 1, width], row-major.
-std::vector<float> interleave(const std::vector<ggml_tensor*>& layers) {
+// [columns, width] of each layer -> [columns, layers, width]
+std::vector<float> interleave(const std::vector<std::vector<float>>& layers, size_t width) {
   if (layers.empty()) return {};
-  const size_t width = static_cast<size_t>(layers.front()->ne[0]);
-  const size_t columns = static_cast<size_t>(layers.front()->ne[1]);
+  const size_t columns = layers.front().size() / width;
   std::vector<float> result(columns * layers.size() * width);
   for (size_t layer = 0; layer < layers.size(); ++layer) {
-    const std::vector<float> values = Graph::read(layers[layer]);
     for (size_t i = 0; i < columns; ++i) {
-      std::copy_n(values.data() + i * width, width,
+      std::copy_n(layers[layer].data() + i * width, width,
                   result.data() + (i * layers.size() + layer) * width);
     }
   }
   return result;
 }
 
-// The pairs (i, i + size / 2) of a head turned by their angles: apply_rotary_pos_emb of the
-// reference. angles: the cosines, then the sines. out may be x.
-void rotate(const float* x, const float* angles, int64_t size, float* out) {
-  const int64_t half = size / 2;
-  for (int64_t i = 0; i < half; ++i) {
-    const float first = x[i];
-    const float second = x[half + i];
-    out[i] = first * angles[i] - second * angles[half + i];
-    out[half + i] = second * angles[i] + first * angles[half + i];
-  }
-}
-
 }  // namespace
 
-Phi3::Phi3(const TextConfig& config, std::shared_ptr<const GgufFile> file, Device& device)
-    : config_(config), weights_(file, tensor_table(config, *file)), device_(device) {
+Phi3::Phi3(const TextConfig& config, std::shared_ptr<const GgufFile> file, CpuDevice& cpu)
+    : config_(config),
+      weights_(file, tensor_table(config, *file)),
+      cpu_(cpu),
+      units_(static_cast<size_t>(config.layers) + 1, &cpu) {
   embedding_ = weights_.get("token_embd.weight");
-  for (int i = 0; i < config.layers; ++i) {
+  find_tensors();
+  is_f32_ = layers_.front().qkv->type == GGML_TYPE_F32;
+}
+
+void Phi3::find_tensors() {
+  layers_.clear();
+  for (int i = 0; i < config_.layers; ++i) {
     const auto get = [&](const char* name) {
       return weights_.get("blk." + std::to_string(i) + "." + name);
     };
     layers_.push_back({get("attn_norm.weight"), get("attn_qkv.weight"), get("attn_output.weight"),
                        get("ffn_norm.weight"), get("ffn_up.weight"), get("ffn_down.weight")});
   }
-  for (int i = 0; i < config.head_dim / 2; ++i) {
-    const double power = 2.0 * i / config.head_dim;
-    frequencies_.push_back(static_cast<float>(std::pow(config.rope_theta, -power)));
-  }
   output_norm_ = weights_.get("output_norm.weight");
   output_ = weights_.find("output.weight");
-  if (output_ == nullptr) output_ = embedding_;
+  if (output_ == nullptr) output_ = weights_.get("token_embd.weight");
   output_bias_ = weights_.find("output.bias");
 }
 
-void Phi3::pack(const std::function<void(double)>& progress) {
-  weights_.pack(device_.pool(), device_.free_memory(), output_ == embedding_ ? nullptr : embedding_,
-                progress);
+std::vector<std::string> Phi3::tensor_names(int unit) const {
+  std::vector<const ggml_tensor*> tensors{output_norm_, output_};
+  if (unit < config_.layers) {
+    const Phi3Layer& layer = layers_[static_cast<size_t>(unit)];
+    tensors = {layer.attn_norm, layer.qkv, layer.output, layer.ffn_norm, layer.up, layer.down};
+  } else if (output_bias_ != nullptr) {
+    tensors.push_back(output_bias_);
+  }
+  std::vector<std::string> names;
+  for (const ggml_tensor* tensor : tensors) names.emplace_back(tensor->name);
+  return names;
 }
 
-void Phi3::reserve(const KvCache& cache) const {
+size_t Phi3::widened_bytes() const {
+  int64_t values = ggml_nelements(output_);
+  for (const Phi3Layer& layer : layers_) {
+    for (const ggml_tensor* matrix : {layer.qkv, layer.output, layer.up, layer.down})
+      values = std::max(values, ggml_nelements(matrix));
+  }
+  return static_cast<size_t>(values) * sizeof(float);
+}
+
+void Phi3::place(const std::vector<Device*>& units, const std::function<void(double)>& progress) {
+  units_ = units;
+  std::vector<Device*> devices;
+  for (Device* device : units) {
+    if (device != &cpu_ && std::find(devices.begin(), devices.end(), device) == devices.end())
+      devices.push_back(device);
+  }
+  const double parts = static_cast<double>(devices.size()) + 1;
+  double done = 0;
+  const auto part = [&](double fraction) { progress((done + fraction) / parts); };
+  for (Device* device : devices) {
+    std::vector<std::string> names;
+    for (int unit = 0; unit < this->units(); ++unit) {
+      if (units[static_cast<size_t>(unit)] != device) continue;
+      for (std::string& name : tensor_names(unit)) names.push_back(std::move(name));
+    }
+    weights_.upload(*device, names, part);
+    ++done;
+  }
+  find_tensors();
+  weights_.pack(cpu_.pool(), cpu_.free_memory(), output_ == embedding_ ? nullptr : embedding_,
+                part);
+}
+
+Batch Phi3::largest_batch(const KvCache& cache) const {
   Batch largest;
   for (int i = 0; i < cache.slots(); ++i) {
     const KvSlot& slot = cache.slot(i);
     const int count = i == 0 ? std::min(kMaxChunk, slot.ring()) : 1;
-    largest.spans.push_back({&slot, largest.count, 0, count});
-    largest.output_spans.push_back({&slot, 0, 0, std::min(count, kMaxOutputs)});
-    largest.outputs.resize(largest.outputs.size() +
-                           static_cast<size_t>(largest.output_spans.back().count));
-    largest.count += count;
+    // Where all rows of the ring are looked at.
+    largest.add(slot, slot.ring() - count, count, std::min(count, kMaxOutputs));
   }
-  Graph graph(nodes(), device_.pool(), device_.importance());
-  build(graph, largest, nullptr, nullptr);
-  device_.reserve(graph);
+  return largest;
+}
+
+bool Phi3::supports(Device& device, int unit, const KvCache& cache) const {
+  Batch decoding;
+  for (int i = 0; i < cache.slots(); ++i) decoding.add(cache.slot(i), 0, 1, 1);
+  for (const Batch& batch : {largest_batch(cache), decoding}) {
+    if (!device.supports(*make_segment(device, unit, unit + 1, batch, nullptr, false).graph))
+      return false;
+  }
+  return true;
+}
+
+size_t Phi3::measure(Device& device, const KvCache& cache) const {
+  const Batch batch = largest_batch(cache);
+  return device.measure(*make_segment(device, 0, units(), batch, nullptr, false).graph);
+}
+
+void Phi3::reserve(const KvCache& cache) const {
+  const std::unique_ptr<Step> step = make_step(largest_batch(cache), nullptr, false);
+  for (Segment& segment : step->segments) segment.device->reserve(*segment.graph);
 }
 
 bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& logits, Taps* taps,
@@ -94,18 +143,19 @@ bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& l
   for (const Continuation& part : parts) part.slot->begin_write(part.count);
   std::unique_ptr<Step> fresh;
   const bool plain = taps == nullptr && hidden == nullptr;
-  if (plain && last_ && last_->batch.is_like(batch) && device_.has_planned(last_->graph)) {
+  bool again = plain && last_ && last_->batch.is_like(batch) && is_planned(*last_);
+  if (again) {
     last_->batch.take(batch);
-  } else {
-    fresh = std::make_unique<Step>(std::move(batch), nodes(), device_);
-    fresh->logits = build(fresh->graph, fresh->batch, taps, plain ? nullptr : &fresh->hidden);
+    again = prepare(*last_);
+  }
+  if (!again) {
+    fresh = make_step(std::move(batch), taps, hidden != nullptr);
+    prepare(*fresh);
   }
   if (plain && fresh) last_ = std::move(fresh);
-  Step& step = plain ? *last_ : *fresh;
-  if (!device_.compute(step.graph)) return false;
-  if (taps != nullptr) step.graph.collect_taps(taps);
-  logits = step.logits == nullptr ? std::vector<float>() : Graph::read(step.logits);
-  if (hidden != nullptr) *hidden = interleave(step.hidden);
+  std::vector<std::vector<float>> layers;
+  if (!compute(plain ? *last_ : *fresh, logits, taps, layers)) return false;
+  if (hidden != nullptr) *hidden = interleave(layers, static_cast<size_t>(config_.width));
   for (const Continuation& part : parts) {
     std::vector<PromptPosition> positions;
     for (int i = 0; i < part.sure(); ++i) positions.push_back(part[i]);
@@ -114,45 +164,46 @@ bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& l
   return true;
 }
 
-bool Phi3::Batch::is_like(const Batch& other) const {
-  return outputs == other.outputs &&
-         std::equal(
-             spans.begin(), spans.end(), other.spans.begin(), other.spans.end(),
-             [](const Span& a, const Span& b) { return a.slot == b.slot && a.count == b.count; });
+bool Phi3::is_planned(const Step& step) {
+  return std::all_of(step.segments.begin(), step.segments.end(), [](const Segment& segment) {
+    return segment.device->has_planned(*segment.graph);
+  });
 }
 
-void Phi3::Batch::take(const Batch& other) {
-  std::copy(other.embeddings.begin(), other.embeddings.end(), embeddings.begin());
-  std::copy(other.angles.begin(), other.angles.end(), angles.begin());
-  std::copy(other.spans.begin(), other.spans.end(), spans.begin());
-  std::copy(other.output_spans.begin(), other.output_spans.end(), output_spans.begin());
+bool Phi3::prepare(Step& step) {
+  return std::all_of(step.segments.begin(), step.segments.end(),
+                     [](Segment& segment) { return segment.attention->prepare(); });
 }
 
-Phi3::Batch Phi3::make_batch(const std::vector<Continuation>& parts) const {
+bool Phi3::compute(Step& step, std::vector<float>& logits, Taps* taps,
+                   std::vector<std::vector<float>>& hidden) {
+  logits.clear();
+  for (size_t i = 0; i < step.segments.size(); ++i) {
+    Segment& segment = step.segments[i];
+    if (!segment.device->compute(*segment.graph)) return false;
+    if (taps != nullptr) segment.graph->collect_taps(taps);
+    // The next graph on this device takes their memory.
+    for (const ggml_tensor* layer : segment.hidden) hidden.push_back(Graph::read(layer));
+    if (segment.out == nullptr) continue;
+    // What comes in stays where the graph has been told that it is.
+    std::vector<float>& out = i + 1 < step.segments.size() ? step.segments[i + 1].input : logits;
+    out.resize(static_cast<size_t>(ggml_nelements(segment.out)));
+    Graph::read(segment.out, out.data());
+  }
+  return true;
+}
+
+Batch Phi3::make_batch(const std::vector<Continuation>& parts) const {
   Batch batch;
   const auto width = static_cast<size_t>(config_.width);
   for (const Continuation& part : parts) {
-    const int first = part.slot->length();
-    batch.spans.push_back({part.slot, batch.count, first, part.count});
-    batch.embeddings.resize(static_cast<size_t>(batch.count + part.count) * width);
-    for (int i = 0; i < part.count; ++i) {
-      embed(part, i, batch.embeddings.data() + static_cast<size_t>(batch.count + i) * width);
-      add_angles(first + i, batch.angles);
-    }
-    batch.count += part.count;
-    if (part.outputs == 0) continue;
-    batch.output_spans.push_back({part.slot, static_cast<int>(batch.outputs.size()),
-                                  first + part.count - part.outputs, part.outputs});
-    for (int i = batch.count - part.outputs; i < batch.count; ++i) batch.outputs.push_back(i);
+    const auto at = static_cast<size_t>(batch.count) * width;
+    batch.add(*part.slot, part.slot->length(), part.count, part.outputs);
+    batch.embeddings.resize(static_cast<size_t>(batch.count) * width);
+    for (int i = 0; i < part.count; ++i)
+      embed(part, i, batch.embeddings.data() + at + static_cast<size_t>(i) * width);
   }
   return batch;
-}
-
-void Phi3::add_angles(int position, std::vector<float>& angles) const {
-  for (const float frequency : frequencies_)
-    angles.push_back(std::cos(static_cast<float>(position) * frequency));
-  for (const float frequency : frequencies_)
-    angles.push_back(std::sin(static_cast<float>(position) * frequency));
 }
 
 void Phi3::embed(const Continuation& part, int index, float* out) const {
@@ -171,123 +222,82 @@ void Phi3::embed(const Continuation& part, int index, float* out) const {
   }
 }
 
-ggml_tensor* Phi3::rotate_and_store(Graph& graph, ggml_tensor* x, int layer, ggml_tensor* angles,
-                                    const std::vector<Span>& spans) const {
-  const Phi3Layer& weights = layers_[static_cast<size_t>(layer)];
-  x = graph.rms_norm(x, weights.attn_norm, config_.rms_epsilon);
-  // [width + 2 * kv width, columns]: queries, keys, values
-  ggml_tensor* qkv = graph.linear(x, weights.qkv);
-  return graph.node(GGML_TYPE_F32, {config_.width, x->ne[1], 1, 1}, {qkv, angles},
-                    [this, layer, &spans](ggml_tensor* out) {
-                      for (const Span& span : spans) {
-                        rotate_and_store(static_cast<float*>(out->src[0]->data),
-                                         static_cast<const float*>(out->src[1]->data), span, layer,
-                                         static_cast<float*>(out->data));
-                      }
-                    });
-}
-
-void Phi3::rotate_and_store(float* qkv, const float* angles, const Span& span, int layer,
-                            float* queries) const {
-  const int64_t size = config_.head_dim;
-  const int64_t width = config_.width;
-  const int64_t kv_width = config_.kv_width();
-  const KvRows& cache = span.slot->rows(layer);
-  device_.pool().run(span.count, kLeastColumns, [&](int64_t first, int64_t last, int) {
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t column = span.first_column + i;
-      const float* own_angles = angles + column * size;
-      float* row = qkv + column * (width + 2 * kv_width);
-      float* keys = row + width;
-      for (int64_t at = 0; at < width; at += size)
-        rotate(row + at, own_angles, size, queries + column * width + at);
-      for (int64_t at = 0; at < kv_width; at += size)
-        rotate(keys + at, own_angles, size, keys + at);
-      cache.store(span.slot->row(span.first_position + static_cast<int>(i)), keys, keys + kv_width);
-    }
-  });
-}
-
-CachedAttention Phi3::attention_of(const Span& span, int layer) const {
-  CachedAttention attention{};
-  attention.cache = span.slot->rows(layer);
-  attention.heads = config_.heads;
-  attention.first = span.first_position;
-  attention.count = span.count;
-  attention.window = config_.window;
-  attention.scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
-  return attention;
-}
-
-ggml_tensor* Phi3::attend(Graph& graph, ggml_tensor* queries, int layer,
-                          const std::vector<Span>& spans) const {
-  // All slots are alike.
-  const size_t scratch_bytes = attention_of(spans.front(), layer).scratch_bytes();
-  ggml_tensor* scratch = graph.scratch(scratch_bytes * static_cast<size_t>(device_.threads()));
-  return graph.node(GGML_TYPE_F32, {queries->ne[0], queries->ne[1], 1, 1}, {queries, scratch},
-                    [this, layer, &spans, scratch_bytes](ggml_tensor* out) {
-                      const int64_t heads = config_.kv_heads;
-                      const auto run = [&](int64_t first, int64_t last, int thread) {
-                        // Ranges may go from one span's heads to the next one's.
-                        while (first < last) {
-                          const int64_t own = first / heads;
-                          const int64_t end = std::min(last, (own + 1) * heads);
-                          const Span& span = spans[static_cast<size_t>(own)];
-                          const int64_t at = int64_t{span.first_column} * config_.width;
-                          CachedAttention attention = attention_of(span, layer);
-                          attention.queries = static_cast<const float*>(out->src[0]->data) + at;
-                          attention.out = static_cast<float*>(out->data) + at;
-                          attend_cached(attention, first - own * heads, end - own * heads,
-                                        static_cast<uint8_t*>(out->src[1]->data) +
-                                            scratch_bytes * static_cast<size_t>(thread));
-                          first = end;
-                        }
-                      };
-                      device_.pool().run(heads * static_cast<int64_t>(spans.size()), 1, run);
-                    });
-}
-
-ggml_tensor* Phi3::build(Graph& graph, const Batch& batch, const Taps* taps,
-                         std::vector<ggml_tensor*>* hidden) const {
-  ggml_context* context = graph.context();
-  ggml_tensor* x =
-      graph.input(GGML_TYPE_F32, {config_.width, batch.count}, batch.embeddings.data());
-  ggml_tensor* angles =
-      graph.input(GGML_TYPE_F32, {config_.head_dim, batch.count}, batch.angles.data());
-  ggml_tensor* wanted = nullptr;
-  if (!batch.outputs.empty()) {
-    wanted = graph.input(GGML_TYPE_I32, {static_cast<int64_t>(batch.outputs.size())},
-                         batch.outputs.data());
+std::unique_ptr<Phi3::Step> Phi3::make_step(Batch batch, const Taps* taps, bool hidden) const {
+  auto step = std::make_unique<Step>(Step{std::move(batch), {}});
+  // Without outputs the last layer's keys and values are all that is wanted.
+  const int end = step->batch.outputs.empty() ? config_.layers : units();
+  for (int first = 0; first < end;) {
+    Device* device = units_[static_cast<size_t>(first)];
+    int last = first + 1;
+    while (last < end && units_[static_cast<size_t>(last)] == device) ++last;
+    step->segments.push_back(make_segment(*device, first, last, step->batch, taps, hidden));
+    first = last;
   }
+  return step;
+}
+
+Phi3::Segment Phi3::make_segment(Device& device, int first, int last, const Batch& batch,
+                                 const Taps* taps, bool hidden) const {
+  Segment segment{&device, first, last, nullptr, nullptr, {}, nullptr, {}};
+  size_t layer_nodes = kLayerNodes;
+  if (!device.is_cpu()) layer_nodes += DeviceAttention::nodes(batch);
+  segment.graph =
+      device.graph(layer_nodes * static_cast<size_t>(last - first) + kOtherNodes, is_f32_);
+  if (device.is_cpu()) {
+    segment.attention = std::make_unique<HostAttention>(config_, cpu_, batch,
+                                                        static_cast<CpuGraph&>(*segment.graph));
+  } else {
+    segment.attention = std::make_unique<DeviceAttention>(config_, batch, *segment.graph);
+  }
+  build(segment, batch, taps, hidden);
+  return segment;
+}
+
+void Phi3::build(Segment& segment, const Batch& batch, const Taps* taps, bool hidden) const {
+  Graph& graph = *segment.graph;
+  ggml_context* context = graph.context();
+  const int64_t wanted_count = static_cast<int64_t>(batch.outputs.size());
+  const bool trimmed_before = segment.first == config_.layers && trims();
+  const int64_t columns = trimmed_before ? wanted_count : batch.count;
+  const float* data = batch.embeddings.data();
+  if (segment.first > 0) {
+    segment.input.resize(static_cast<size_t>(columns * config_.width));
+    data = segment.input.data();
+  }
+  ggml_tensor* x = graph.input(GGML_TYPE_F32, {config_.width, columns}, data);
+  ggml_tensor* wanted = nullptr;
+  if (wanted_count > 0) wanted = graph.input(GGML_TYPE_I32, {wanted_count}, batch.outputs.data());
   const auto keep = [&](bool trimmed) {
-    if (hidden == nullptr || wanted == nullptr) return;
-    hidden->push_back(graph.output(trimmed ? x : ggml_get_rows(context, x, wanted)));
+    if (!hidden || wanted == nullptr) return;
+    segment.hidden.push_back(graph.output(trimmed ? x : ggml_get_rows(context, x, wanted)));
   };
-  keep(false);
-  for (int i = 0; i < config_.layers; ++i) {
+  if (segment.first == 0) keep(false);
+  for (int i = segment.first; i < std::min(segment.last, config_.layers); ++i) {
     const Phi3Layer& layer = layers_[static_cast<size_t>(i)];
-    // Of the other columns only the keys and values are wanted, unless somebody sums up what is
-    // multiplied.
-    const bool trim = i + 1 == config_.layers && device_.importance() == nullptr;
-    ggml_tensor* queries = rotate_and_store(graph, x, i, angles, batch.spans);
+    const bool trim = i + 1 == config_.layers && trims();
+    ggml_tensor* h = graph.rms_norm(x, layer.attn_norm, config_.rms_epsilon);
+    ggml_tensor* queries = segment.attention->rotate_and_store(graph.linear(h, layer.qkv), i);
     if (trim) {
       graph.expand(queries);
-      if (wanted == nullptr) return nullptr;
+      if (wanted == nullptr) return;
       queries = ggml_get_rows(context, queries, wanted);
       x = ggml_get_rows(context, x, wanted);
     }
-    ggml_tensor* y = attend(graph, queries, i, trim ? batch.output_spans : batch.spans);
+    ggml_tensor* y = segment.attention->attend(queries, i, trim);
     x = graph.linear_onto(x, y, layer.output);
-    ggml_tensor* h = graph.rms_norm(x, layer.ffn_norm, config_.rms_epsilon);
+    h = graph.rms_norm(x, layer.ffn_norm, config_.rms_epsilon);
     x = graph.linear_onto(x, graph.linear_gated_silu(h, layer.up), layer.down);
     keep(trim);
   }
   graph.expand(x);
-  if (wanted == nullptr) return nullptr;
-  if (device_.importance() != nullptr) x = ggml_get_rows(context, x, wanted);
+  if (segment.last < units()) {
+    if (segment.last < config_.layers || wanted != nullptr) segment.out = graph.output(x);
+    return;
+  }
+  if (!trims()) x = ggml_get_rows(context, x, wanted);
   x = graph.rms_norm(x, output_norm_, config_.rms_epsilon);
   graph.tap("hidden", x, taps);
-  return graph.output(graph.linear(x, output_, output_bias_));
+  segment.out = graph.output(graph.linear(x, output_, output_bias_));
 }
 
 }  // namespace xgenmm

@@ -2,38 +2,20 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
-#include "ggml/device.h"
+#include "ggml/cpu_device.h"
 #include "ggml/weights.h"
 #include "gguf/config.h"
-#include "kernels/cached_attention.h"
-#include "text/kv_cache.h"
-#include "text/prompt.h"
+#include "text/batch.h"
+#include "text/ring_attention.h"
 
 namespace xgenmm {
 
 struct Phi3Layer {
   ggml_tensor *attn_norm, *qkv, *output;
   ggml_tensor *ffn_norm, *up, *down;
-};
-
-// What one sequence adds in a forward pass: the next `count` positions of its prompt, or one
-// generated token and behind it count - 1 drafted ones.
-struct Continuation {
-  KvSlot* slot;
-  const Prompt* prompt;  // nullptr: `token` follows
-  int32_t token;
-  int count;
-  int outputs;  // of how many of the last of them logits are wanted
-  const int32_t* draft = nullptr;  // [count - 1] behind `token`
-
-  PromptPosition operator[](int index) const {
-    if (prompt != nullptr) return (*prompt)[slot->length() + index];
-    return {index == 0 ? token : draft[index - 1], -1, nullptr};
-  }
-  // How many of the positions are known to stand there.
-  int sure() const { return prompt == nullptr ? 1 : count; }
 };
 
 // The language model: embeddings -> logits, with the keys and values of slots.
@@ -43,85 +25,89 @@ class Phi3 {
   static constexpr int kMaxChunk = 512;
   static constexpr int kMaxOutputs = 64;
 
-  Phi3(const TextConfig& config, std::shared_ptr<const GgufFile> file, Device& device);
+  Phi3(const TextConfig& config, std::shared_ptr<const GgufFile> file, CpuDevice& cpu);
 
   const TextConfig& config() const { return config_; }
   // Whether the weights are F32, in which case everything is computed in f32.
-  bool is_f32() const { return layers_.front().qkv->type == GGML_TYPE_F32; }
-  // Repacks the weights for our own kernels (Weights::pack), before anything else is called.
-  void pack(const std::function<void(double)>& progress);
-  // Reserves the largest graph: a chunk in one slot while all others decode.
+  bool is_f32() const { return is_f32_; }
+
+  // What is placed as a whole: each layer, and behind them the head, which makes logits.
+  int units() const { return config_.layers + 1; }
+  // Of a unit's weights.
+  size_t weight_bytes(int unit) const { return weights_.bytes(tensor_names(unit)); }
+  // Bytes of the largest matrix in f32, to which a backend may widen it to multiply with it.
+  size_t widened_bytes() const;
+  // Whether the device can compute all of a unit. cache: one whose layers are all there.
+  bool supports(Device& device, int unit, const KvCache& cache) const;
+  // What reserve() would take if the device computed all units.
+  size_t measure(Device& device, const KvCache& cache) const;
+  // Says where the units are computed, before anything else is: on the CPU unless told otherwise.
+  // Copies the weights there, or repacks them for our own kernels (Weights). progress: called with
+  // 0 .. 1; may throw to give up.
+  void place(const std::vector<Device*>& units, const std::function<void(double)>& progress);
+  // Of the layers.
+  std::vector<Device*> layer_devices() const { return {units_.begin(), units_.end() - 1}; }
+
+  // Reserves the largest graphs: a chunk in one slot while all others decode.
   void reserve(const KvCache& cache) const;
 
-  // Continues different slots in one graph and records the positions in them, except drafted ones,
+  // Continues different slots in one pass and records the positions in them, except drafted ones,
   // whose keys and values are there and wait for KvSlot::append(). logits: receives [sum
-  // of outputs, vocab_size] in the order of the parts, each row the same to the last bit as if its
-  // part had run alone. hidden: receives, unless it is nullptr, the residual stream of the same
-  // columns, [sum of outputs, layers + 1, width]: what enters the first layer, then what each layer
-  // gives. It is not in what reserve() reserves. False when it was aborted: the slots are as
-  // before.
+  // of outputs, vocab_size] in the order of the parts; on the CPU each row is the same to the last
+  // bit as if its part had run alone. hidden: receives, unless it is nullptr, the residual stream
+  // of the same columns, [sum of outputs, layers + 1, width]: what enters the first layer, then
+  // what each layer gives. It is not in what reserve() reserves. False when it was aborted: the
+  // slots are as before.
   bool forward(const std::vector<Continuation>& parts, std::vector<float>& logits,
                Taps* taps = nullptr, std::vector<float>* hidden = nullptr);
 
  private:
-  // Neighbouring columns of the batch that continue one sequence.
-  struct Span {
-    const KvSlot* slot;
-    int first_column;
-    int first_position;
-    int count;
+  // A device's share of a step: neighbouring units in one graph.
+  struct Segment {
+    Device* device;
+    int first, last;  // units
+    std::unique_ptr<Graph> graph;
+    std::unique_ptr<RingAttention> attention;
+    std::vector<float> input;  // the residual stream, where another segment comes before
+    ggml_tensor* out = nullptr;  // the residual stream, or the logits; nullptr: nobody wants them
+    std::vector<ggml_tensor*> hidden;
   };
-  // All parts side by side.
-  struct Batch {
-    int count = 0;
-    std::vector<float> embeddings;  // [count, width]
-    std::vector<float> angles;  // [count, head_dim]: the cosines of a position, then the sines
-    std::vector<int32_t> outputs;  // columns whose logits are wanted
-    std::vector<Span> spans;
-    std::vector<Span> output_spans;  // the same without the columns that are not wanted
-
-    // Whether the same graph does for both.
-    bool is_like(const Batch& other) const;
-    // Takes over the other's tokens and positions, where these are.
-    void take(const Batch& other);
-  };
-  // A graph and what goes into it: it is computed again as long as batches are alike, which those
-  // of an answer are.
+  // Graphs and what goes into them: they are computed again as long as batches are alike, which
+  // those of an answer are.
   struct Step {
     Batch batch;
-    Graph graph;
-    ggml_tensor* logits = nullptr;
-    std::vector<ggml_tensor*> hidden;
-
-    Step(Batch batch, size_t nodes, Device& device)
-        : batch(std::move(batch)), graph(nodes, device.pool(), device.importance()) {}
+    std::vector<Segment> segments;
   };
 
+  std::vector<std::string> tensor_names(int unit) const;
+  void find_tensors();
   void embed(const Continuation& part, int index, float* out) const;
-  void add_angles(int position, std::vector<float>& angles) const;
   Batch make_batch(const std::vector<Continuation>& parts) const;
-  size_t nodes() const { return 24 * layers_.size() + 64; }
-  // -> the logits, nullptr without outputs. hidden: receives what each layer gives for the outputs
-  // unless it is nullptr, [width, outputs] each.
-  ggml_tensor* build(Graph& graph, const Batch& batch, const Taps* taps,
-                     std::vector<ggml_tensor*>* hidden) const;
-  // Stores the new keys and values, -> the queries, [width, columns]. The spans must stay.
-  ggml_tensor* rotate_and_store(Graph& graph, ggml_tensor* x, int layer, ggml_tensor* angles,
-                                const std::vector<Span>& spans) const;
-  // Turns the keys in place.
-  void rotate_and_store(float* qkv, const float* angles, const Span& span, int layer,
-                        float* queries) const;
-  // queries: of the columns of the spans, which must stay. -> [width, columns]
-  ggml_tensor* attend(Graph& graph, ggml_tensor* queries, int layer,
-                      const std::vector<Span>& spans) const;
-  CachedAttention attention_of(const Span& span, int layer) const;
+  Batch largest_batch(const KvCache& cache) const;
+  // Whether columns that are not wanted go no further than the last layer's keys and values: not
+  // where somebody sums up what is multiplied.
+  bool trims() const { return cpu_.importance() == nullptr; }
+
+  std::unique_ptr<Step> make_step(Batch batch, const Taps* taps, bool hidden) const;
+  // Whether its graphs still have their places.
+  static bool is_planned(const Step& step);
+  // Fills in what depends on the batch's positions; false when the graphs do not do for them.
+  static bool prepare(Step& step);
+  // A segment's graph. batch must stay. hidden: whether to keep what each layer gives.
+  Segment make_segment(Device& device, int first, int last, const Batch& batch, const Taps* taps,
+                       bool hidden) const;
+  void build(Segment& segment, const Batch& batch, const Taps* taps, bool hidden) const;
+  // False when it was aborted.
+  static bool compute(Step& step, std::vector<float>& logits, Taps* taps,
+                      std::vector<std::vector<float>>& hidden);
 
   TextConfig config_;
   Weights weights_;
-  Device& device_;
-  ggml_tensor* embedding_;
+  CpuDevice& cpu_;
+  std::vector<Device*> units_;
+  bool is_f32_;
+  ggml_tensor* embedding_;  // in the file
   std::vector<Phi3Layer> layers_;
-  std::vector<float> frequencies_;  // [head_dim / 2]: radians from a position to the next
   ggml_tensor *output_norm_, *output_, *output_bias_;
   std::unique_ptr<Step> last_;
 };

@@ -23,35 +23,82 @@ ggml_tensor* tiles_view(Graph& graph, ggml_tensor* stream, int first, int count)
 }  // namespace
 
 ImageEncoder::ImageEncoder(const VisionConfig& config, std::shared_ptr<const GgufFile> file,
-                           Device& device)
+                           CpuDevice& cpu)
     : config_(config),
       weights_(std::move(file), vision_tensors(config)),
-      device_(device),
+      cpu_(cpu),
+      device_(&cpu),
       siglip_(config.tower, weights_),
       resampler_(config.resampler, weights_) {
+  for (const TensorSpec& tensor : vision_tensors(config)) tensor_names_.push_back(tensor.name);
+  is_f32_ = weights_.get("v.blk.0.attn_q.weight")->type == GGML_TYPE_F32;
+  make_state();
+}
+
+void ImageEncoder::make_state() {
   context_.reset(ggml_init({2 * ggml_tensor_overhead(), nullptr, true}));
   if (!context_) throw std::bad_alloc();
-  features_ = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F32, config.tower.width,
-                                 config.tower.patches(), config.max_tiles);
-  latents_ = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F32, config.tower.width,
-                                config.resampler.latents, config.max_tiles);
-  buffer_ = device.allocate(context_.get(), "the vision tower's state");
+  features_ = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F32, config_.tower.width,
+                                 config_.tower.patches(), config_.max_tiles);
+  latents_ = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F32, config_.tower.width,
+                                config_.resampler.latents, config_.max_tiles);
 }
 
-void ImageEncoder::pack(const std::function<void(double)>& progress) {
-  weights_.pack(device_.pool(), device_.free_memory(), nullptr, progress);
+size_t ImageEncoder::widened_bytes() const {
+  int64_t values = 0;
+  for (const std::string& name : tensor_names_)
+    values = std::max(values, ggml_nelements(weights_.get(name)));
+  return static_cast<size_t>(values) * sizeof(float);
 }
 
-void ImageEncoder::reserve() const {
+bool ImageEncoder::supports(Device& device) {
+  const BufferHandle claim = device.claim(context_.get());
+  const std::unique_ptr<Graph> tower = whole_tower_graph(device, siglip_.blocks());
+  if (!device.supports(*tower)) return false;
+  for (int layer = 0; layer < config_.resampler.layers; ++layer) {
+    if (!device.supports(*whole_resample_graph(device, layer))) return false;
+  }
+  return true;
+}
+
+size_t ImageEncoder::measure(Device& device) {
+  const BufferHandle claim = device.claim(context_.get());
   // All layers look alike, so these are the largest steps.
-  Graph tower(Siglip::kBlockNodes * 3, device_.pool(), device_.importance());
-  tower_graph(tower, 0, config_.max_tiles, 0, 2, nullptr, nullptr);
-  device_.reserve(tower);
-  Graph resampler(Resampler::kLayerNodes * 2, device_.pool(), device_.importance());
+  return std::max(
+      device.measure(*whole_tower_graph(device, 2)),
+      device.measure(*whole_resample_graph(device, config_.resampler.layers - 1)));
+}
+
+void ImageEncoder::place(Device& device, const std::function<void(double)>& progress) {
+  device_ = &device;
+  if (device.is_cpu()) {
+    weights_.pack(cpu_.pool(), cpu_.free_memory(), nullptr, progress);
+    return;
+  }
+  weights_.upload(device, tensor_names_, progress);
+  siglip_ = Siglip(config_.tower, weights_);
+  resampler_ = Resampler(config_.resampler, weights_);
+}
+
+void ImageEncoder::reserve() {
+  // Another device may have claimed it.
+  make_state();
+  buffer_ = device_->allocate(context_.get(), "the vision tower's state");
+  device_->reserve(*whole_tower_graph(*device_, 2));
+  device_->reserve(*whole_resample_graph(*device_, config_.resampler.layers - 1));
+}
+
+std::unique_ptr<Graph> ImageEncoder::whole_tower_graph(Device& device, int blocks) const {
+  auto graph = device.graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2), is_f32_);
+  tower_graph(*graph, 0, config_.max_tiles, 0, blocks, nullptr, nullptr);
+  return graph;
+}
+
+std::unique_ptr<Graph> ImageEncoder::whole_resample_graph(Device& device, int layer) const {
+  auto graph = device.graph(Resampler::kLayerNodes * 2, is_f32_);
   const ggml_fp16_t any_mask{};
-  resample_graph(resampler, 0, config_.max_tiles, config_.resampler.layers - 1, nullptr, &any_mask,
-                 nullptr);
-  device_.reserve(resampler);
+  resample_graph(*graph, 0, config_.max_tiles, layer, nullptr, &any_mask, nullptr);
+  return graph;
 }
 
 int ImageEncoder::count_tokens(int width, int height, ImageMode mode) const {
@@ -125,7 +172,7 @@ void ImageEncoder::set_runs(int tiles, const std::vector<uint8_t>& visible, bool
     }
     const auto row = visible.begin() + std::ptrdiff_t{run} * patches;
     // What is summed up for an importance matrix must not depend on the pictures before.
-    if (!whole && device_.importance() == nullptr &&
+    if (!whole && cpu_.importance() == nullptr &&
         std::find(row, row + patches, 1) == row + patches) {
       unseen_runs_.push_back(run);
       if (!unseen_.empty() || unseen_runs_.size() > 1) continue;
@@ -202,13 +249,13 @@ bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
   // Whole blocks over all tiles where the budget allows it, else some tiles of one block.
   const int tiles = std::min(units, tower_tiles_ - tile_);
   const int blocks = tile_ == 0 && units >= tower_tiles_ ? units / tower_tiles_ : 1;
-  Graph graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2), device_.pool(),
-              device_.importance());
+  const std::unique_ptr<Graph> graph =
+      device_->graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2), is_f32_);
   const size_t tile_values = patches_.size() / static_cast<size_t>(tower_tiles_);
-  tower_graph(graph, tile_, tiles, block_, blocks,
+  tower_graph(*graph, tile_, tiles, block_, blocks,
               patches_.data() + tile_values * static_cast<size_t>(tile_), taps);
-  if (!device_.compute(graph)) return false;
-  if (taps != nullptr) graph.collect_taps(taps);
+  if (!device_->compute(*graph)) return false;
+  if (taps != nullptr) graph->collect_taps(taps);
   tower_pace_.record(tiles * blocks, stopwatch.ms());
   result_.vision_ms += stopwatch.ms();
   tile_ += tiles;
@@ -226,12 +273,12 @@ bool ImageEncoder::resample_step(double budget_ms, Taps* taps) {
   const ggml_fp16_t* mask =
       mask_.empty() ? nullptr
                     : mask_.data() + mask_.size() / runs_.size() * static_cast<size_t>(tile_);
-  Graph graph(Resampler::kLayerNodes * 2, device_.pool(), device_.importance());
+  const std::unique_ptr<Graph> graph = device_->graph(Resampler::kLayerNodes * 2, is_f32_);
   const int32_t* sources =
       sources_.data() + static_cast<size_t>(tile_) * static_cast<size_t>(config_.tower.patches());
-  ggml_tensor* tokens = resample_graph(graph, tile_, runs, layer_, sources, mask, taps);
-  if (!device_.compute(graph)) return false;
-  if (taps != nullptr) graph.collect_taps(taps);
+  ggml_tensor* tokens = resample_graph(*graph, tile_, runs, layer_, sources, mask, taps);
+  if (!device_->compute(*graph)) return false;
+  if (taps != nullptr) graph->collect_taps(taps);
   if (tokens != nullptr) {
     const std::vector<float> rows = Graph::read(tokens);
     const size_t size = rows.size() / static_cast<size_t>(runs);

@@ -4,10 +4,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/pace.h"
-#include "ggml/device.h"
+#include "ggml/cpu_device.h"
 #include "image/tiling.h"
 #include "vision/resampler.h"
 #include "vision/siglip.h"
@@ -31,17 +32,26 @@ class ImageEncoder {
  public:
   enum class Progress { kMore, kDone, kAborted };
 
-  // Reserves everything the largest picture needs.
-  ImageEncoder(const VisionConfig& config, std::shared_ptr<const GgufFile> file, Device& device);
+  ImageEncoder(const VisionConfig& config, std::shared_ptr<const GgufFile> file, CpuDevice& cpu);
 
-  // Repacks the weights for our own kernels (Weights::pack), before anything else is called.
-  void pack(const std::function<void(double)>& progress);
-  // Reserves the largest graphs.
-  void reserve() const;
+  // Bytes of the weights.
+  size_t weight_bytes() const { return weights_.bytes(tensor_names_); }
+  // Bytes of the largest matrix in f32, to which a backend may widen it to multiply with it.
+  size_t widened_bytes() const;
+  // Whether the device can compute all of it, and what computing would then take beside
+  // state_bytes().
+  bool supports(Device& device);
+  size_t measure(Device& device);
+  // Says where everything is computed, before anything else is. Copies the weights there, or
+  // repacks them for our own kernels (Weights). progress: called with 0 .. 1; may throw to give up.
+  void place(Device& device, const std::function<void(double)>& progress);
+  // Reserves everything that the largest picture needs.
+  void reserve();
+  const Device& device() const { return *device_; }
 
   const VisionConfig& config() const { return config_; }
   // Of the residual streams between steps.
-  size_t state_bytes() const { return ggml_backend_buffer_get_size(buffer_.get()); }
+  size_t state_bytes() const { return ggml_nbytes(features_) + ggml_nbytes(latents_); }
   // Tokens of a picture of this size; the same arithmetic as begin().
   int count_tokens(int width, int height, ImageMode mode) const;
 
@@ -59,6 +69,11 @@ class ImageEncoder {
   EncodedImage take() { return std::move(result_); }
 
  private:
+  // The tensors of the state, without memory.
+  void make_state();
+  // Of all tiles that a picture may have: the first blocks of the tower, a layer of the resampler.
+  std::unique_ptr<Graph> whole_tower_graph(Device& device, int blocks) const;
+  std::unique_ptr<Graph> whole_resample_graph(Device& device, int layer) const;
   void tile_step(double budget_ms, bool whole);
   // whole: whether also to compute what is not seen.
   void set_tiles(const Tiles& tiles, bool whole);
@@ -84,7 +99,10 @@ class ImageEncoder {
 
   VisionConfig config_;
   Weights weights_;
-  Device& device_;
+  std::vector<std::string> tensor_names_;
+  bool is_f32_;
+  CpuDevice& cpu_;
+  Device* device_;
   Siglip siglip_;
   Resampler resampler_;
   ContextHandle context_;
