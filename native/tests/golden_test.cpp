@@ -296,7 +296,8 @@ void run_cases(const std::string& folder, const std::string& file, const Toleran
     }
   }
   std::fprintf(stderr, "%-20s %-9s vit_out %.1e  vision_tokens %.1e  hidden %.1e  logits %.1e\n",
-               file.c_str(), slow->device_name().c_str(), errors.vit_out, errors.vision_tokens, errors.hidden, errors.logits);
+               file.c_str(), slow->device_name().c_str(), errors.vit_out, errors.vision_tokens,
+               errors.hidden, errors.logits);
 }
 
 TEST(golden_tiny_f32) {

@@ -101,9 +101,8 @@ void Model::place(const LoadOptions& options, const std::function<void(double)>&
   const double text_share = vision_ ? 0.85 : 1.0;
   text_->place(placement.units, [&](double fraction) { progress(text_share * fraction); });
   if (!vision_) return;
-  vision_->place(*placement.vision, [&](double fraction) {
-    progress(text_share + (1.0 - text_share) * fraction);
-  });
+  vision_->place(*placement.vision,
+                 [&](double fraction) { progress(text_share + (1.0 - text_share) * fraction); });
 }
 
 int Model::gpu_layers() const {

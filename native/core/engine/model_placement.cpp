@@ -24,8 +24,8 @@ Candidates open_candidates(const LoadOptions& options, bool has_vision) {
           candidates.gpus.begin(), candidates.gpus.end(),
           [&](const std::unique_ptr<Gpu>& other) { return other->name() == gpu->name(); });
       if (same != candidates.gpus.end()) {
-        candidates.question.gpus[static_cast<size_t>(same - candidates.gpus.begin())]
-            .takes_vision = vision;
+        candidates.question.gpus[static_cast<size_t>(same - candidates.gpus.begin())].takes_vision =
+            vision;
         continue;
       }
       candidates.question.gpus.push_back({gpu->free_memory(), text, vision, 0, 0});
@@ -55,9 +55,8 @@ void ask_about_text(Candidates& candidates, const Phi3& text, const KvCache& sha
   PlacementQuestion& question = candidates.question;
   const bool takes = question.gpus[index].takes_text;
   for (int unit = 0; unit < text.units(); ++unit) {
-    PlacementQuestion::Part& part = unit < text.config().layers
-                                        ? question.layers[static_cast<size_t>(unit)]
-                                        : question.head;
+    PlacementQuestion::Part& part =
+        unit < text.config().layers ? question.layers[static_cast<size_t>(unit)] : question.head;
     part.supported.push_back(takes && text.supports(gpu, unit, shape));
   }
   if (takes) question.gpus[index].computing = text.measure(gpu, shape) + text.widened_bytes();
@@ -99,9 +98,9 @@ ModelPlacement place_model(const LoadOptions& options, const Phi3& text, ImageEn
   result.units.push_back(device(placement.head));
   result.vision = device(placement.vision);
   for (std::unique_ptr<Gpu>& gpu : candidates.gpus) {
-    const bool used = gpu.get() == result.vision ||
-                      std::find(result.units.begin(), result.units.end(), gpu.get()) !=
-                          result.units.end();
+    const bool used =
+        gpu.get() == result.vision ||
+        std::find(result.units.begin(), result.units.end(), gpu.get()) != result.units.end();
     if (used) result.gpus.push_back(std::move(gpu));
   }
   return result;

@@ -59,10 +59,9 @@ std::string mebibytes(size_t bytes) {
     free += gpu.free;
     computing = std::max(computing, vision ? gpu.vision_computing : gpu.computing);
   }
-  throw Error(ErrorCode::kOutOfMemory,
-              what + " needs " + mebibytes(bytes + computing + kReserve) +
-                  " of GPU memory with what computing takes, but " + mebibytes(free) +
-                  " are free");
+  throw Error(ErrorCode::kOutOfMemory, what + " needs " + mebibytes(bytes + computing + kReserve) +
+                                           " of GPU memory with what computing takes, but " +
+                                           mebibytes(free) + " are free");
 }
 
 }  // namespace
@@ -74,8 +73,7 @@ int Placement::gpu_layers() const {
 
 Placement place(const Question& question) {
   const int layers = static_cast<int>(question.layers.size());
-  const int wanted =
-      question.gpu_layers < 0 ? layers : std::min(question.gpu_layers, layers);
+  const int wanted = question.gpu_layers < 0 ? layers : std::min(question.gpu_layers, layers);
   Placement placement;
   placement.layers.assign(question.layers.size(), Placement::kCpu);
   Room room(question.gpus);

@@ -13,14 +13,10 @@ ggml_tensor* product(ggml_context* context, ggml_tensor* weight, ggml_tensor* x)
   return y;
 }
 
-ggml_tensor* cast(ggml_context* context, ggml_tensor* x, ggml_type type) {
-  return x->type == type ? x : ggml_cast(context, x, type);
-}
-
 }  // namespace
 
-BackendGraph::BackendGraph(size_t nodes, ggml_backend_dev_t device, bool exact)
-    : Graph(nodes), device_(device), exact_(exact) {}
+BackendGraph::BackendGraph(size_t nodes, ggml_backend_dev_t device)
+    : Graph(nodes), device_(device) {}
 
 ggml_tensor* BackendGraph::linear(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias,
                                   ggml_tensor*) {
@@ -54,28 +50,20 @@ ggml_tensor* BackendGraph::rms_norm(ggml_tensor* x, ggml_tensor* weight, float e
 ggml_tensor* BackendGraph::attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v,
                                      ggml_tensor* mask) {
   const float scale = 1.0f / std::sqrt(static_cast<float>(q->ne[0]));
-  if (!(exact_ && k->type == GGML_TYPE_F32)) {
-    ggml_tensor* y = flash_attention(q, k, v, mask, scale);
+  // Fused kernels round to f16, also what they add up: more than pictures bear.
+  if (k->type != GGML_TYPE_F32) {
+    ggml_tensor* y = ggml_flash_attn_ext(context(), q, k, v, mask, scale, 0.0f, 0.0f);
+    ggml_prec_set_acc(y, GGML_PREC_F32);
     if (ggml_backend_dev_supports_op(device_, y)) return y;
   }
   return plain_attention(q, k, v, mask, scale);
 }
 
-ggml_tensor* BackendGraph::flash_attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v,
-                                           ggml_tensor* mask, float scale) {
-  const auto narrow = [&](ggml_tensor* x) {
-    return x->type == GGML_TYPE_F32 ? ggml_cast(context(), x, GGML_TYPE_F16) : x;
-  };
-  ggml_tensor* y = ggml_flash_attn_ext(context(), q, narrow(k), narrow(v), mask, scale, 0.0f, 0.0f);
-  ggml_prec_set_acc(y, GGML_PREC_F32);
-  return y;
-}
-
 ggml_tensor* BackendGraph::plain_attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v,
                                            ggml_tensor* mask, float scale) {
   // Rows of blocks can be neither read across nor multiplied where there are gaps between them.
-  if (ggml_is_quantized(k->type)) k = cast(context(), k, GGML_TYPE_F32);
-  if (ggml_is_quantized(v->type)) v = cast(context(), v, GGML_TYPE_F32);
+  if (ggml_is_quantized(k->type)) k = ggml_cast(context(), k, GGML_TYPE_F32);
+  if (ggml_is_quantized(v->type)) v = ggml_cast(context(), v, GGML_TYPE_F32);
   ggml_tensor* scores = product(context(), k, q);  // [keys, queries, heads, n]
   scores = ggml_soft_max_ext(context(), scores, mask, scale, 0.0f);
   v = ggml_cont(context(), ggml_transpose(context(), v));  // [keys, head_dim, heads, n]

@@ -7,8 +7,7 @@ namespace xgenmm {
 // A graph of ggml's own operations, which every backend of ggml's computes.
 class BackendGraph : public Graph {
  public:
-  // exact: whether attention must not round keys and values to f16.
-  BackendGraph(size_t nodes, ggml_backend_dev_t device, bool exact);
+  BackendGraph(size_t nodes, ggml_backend_dev_t device);
 
   ggml_tensor* linear(ggml_tensor* x, ggml_tensor* weight, ggml_tensor* bias,
                       ggml_tensor* mask) override;
@@ -25,15 +24,11 @@ class BackendGraph : public Graph {
   ggml_tensor* gelu_erf(ggml_tensor* x) override;
 
  private:
-  // As attention(), by a fused kernel.
-  ggml_tensor* flash_attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, ggml_tensor* mask,
-                               float scale);
   // As attention(), through a matrix of scores.
   ggml_tensor* plain_attention(ggml_tensor* q, ggml_tensor* k, ggml_tensor* v, ggml_tensor* mask,
                                float scale);
 
   ggml_backend_dev_t device_;
-  bool exact_;
 };
 
 }  // namespace xgenmm

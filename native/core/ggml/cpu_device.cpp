@@ -26,7 +26,7 @@ CpuDevice::~CpuDevice() {
   ggml_backend_cpu_set_threadpool(backend(), nullptr);
 }
 
-std::unique_ptr<Graph> CpuDevice::graph(size_t nodes, bool) {
+std::unique_ptr<Graph> CpuDevice::graph(size_t nodes) {
   return std::make_unique<CpuGraph>(nodes, pool_, importance_.get());
 }
 

@@ -22,7 +22,7 @@ class CpuDevice : public Device {
   ImportanceSums* importance() { return importance_.get(); }
   const ImportanceSums* importance() const { return importance_.get(); }
 
-  std::unique_ptr<Graph> graph(size_t nodes, bool exact) override;
+  std::unique_ptr<Graph> graph(size_t nodes) override;
 
  protected:
   ggml_status run(Graph& graph) override;

@@ -25,8 +25,8 @@ class Device {
   size_t free_memory() const;
 
   // An empty graph that is to run here. nodes: an upper bound of the operations (views included)
-  // that will be added. exact: whether nothing may be rounded below f32 but by the weights' types.
-  virtual std::unique_ptr<Graph> graph(size_t nodes, bool exact) = 0;
+  // that will be added.
+  virtual std::unique_ptr<Graph> graph(size_t nodes) = 0;
   // Whether every operation of the graph can be computed here.
   bool supports(const Graph& graph) const;
 

@@ -52,9 +52,8 @@ std::vector<ggml_backend_dev_t> list_gpus() {
 Gpu::Gpu(ggml_backend_dev_t device)
     : Device(BackendHandle(ggml_backend_dev_init(device, nullptr))) {}
 
-std::unique_ptr<Graph> Gpu::graph(size_t nodes, bool exact) {
-  return std::make_unique<BackendGraph>(kMostNodes * nodes, ggml_backend_get_device(backend()),
-                                        exact);
+std::unique_ptr<Graph> Gpu::graph(size_t nodes) {
+  return std::make_unique<BackendGraph>(kMostNodes * nodes, ggml_backend_get_device(backend()));
 }
 
 ggml_status Gpu::run(Graph& graph) {

@@ -14,7 +14,7 @@ class Gpu : public Device {
   // Throws kDeviceUnavailable.
   explicit Gpu(ggml_backend_dev_t device);
 
-  std::unique_ptr<Graph> graph(size_t nodes, bool exact) override;
+  std::unique_ptr<Graph> graph(size_t nodes) override;
 
  protected:
   ggml_status run(Graph& graph) override;

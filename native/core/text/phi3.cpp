@@ -241,8 +241,7 @@ Phi3::Segment Phi3::make_segment(Device& device, int first, int last, const Batc
   Segment segment{&device, first, last, nullptr, nullptr, {}, nullptr, {}};
   size_t layer_nodes = kLayerNodes;
   if (!device.is_cpu()) layer_nodes += DeviceAttention::nodes(batch);
-  segment.graph =
-      device.graph(layer_nodes * static_cast<size_t>(last - first) + kOtherNodes, is_f32_);
+  segment.graph = device.graph(layer_nodes * static_cast<size_t>(last - first) + kOtherNodes);
   if (device.is_cpu()) {
     segment.attention = std::make_unique<HostAttention>(config_, cpu_, batch,
                                                         static_cast<CpuGraph&>(*segment.graph));

@@ -31,7 +31,6 @@ ImageEncoder::ImageEncoder(const VisionConfig& config, std::shared_ptr<const Ggu
       siglip_(config.tower, weights_),
       resampler_(config.resampler, weights_) {
   for (const TensorSpec& tensor : vision_tensors(config)) tensor_names_.push_back(tensor.name);
-  is_f32_ = weights_.get("v.blk.0.attn_q.weight")->type == GGML_TYPE_F32;
   make_state();
 }
 
@@ -64,9 +63,8 @@ bool ImageEncoder::supports(Device& device) {
 size_t ImageEncoder::measure(Device& device) {
   const BufferHandle claim = device.claim(context_.get());
   // All layers look alike, so these are the largest steps.
-  return std::max(
-      device.measure(*whole_tower_graph(device, 2)),
-      device.measure(*whole_resample_graph(device, config_.resampler.layers - 1)));
+  return std::max(device.measure(*whole_tower_graph(device, 2)),
+                  device.measure(*whole_resample_graph(device, config_.resampler.layers - 1)));
 }
 
 void ImageEncoder::place(Device& device, const std::function<void(double)>& progress) {
@@ -89,13 +87,13 @@ void ImageEncoder::reserve() {
 }
 
 std::unique_ptr<Graph> ImageEncoder::whole_tower_graph(Device& device, int blocks) const {
-  auto graph = device.graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2), is_f32_);
+  auto graph = device.graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2));
   tower_graph(*graph, 0, config_.max_tiles, 0, blocks, nullptr, nullptr);
   return graph;
 }
 
 std::unique_ptr<Graph> ImageEncoder::whole_resample_graph(Device& device, int layer) const {
-  auto graph = device.graph(Resampler::kLayerNodes * 2, is_f32_);
+  auto graph = device.graph(Resampler::kLayerNodes * 2);
   const ggml_fp16_t any_mask{};
   resample_graph(*graph, 0, config_.max_tiles, layer, nullptr, &any_mask, nullptr);
   return graph;
@@ -250,7 +248,7 @@ bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
   const int tiles = std::min(units, tower_tiles_ - tile_);
   const int blocks = tile_ == 0 && units >= tower_tiles_ ? units / tower_tiles_ : 1;
   const std::unique_ptr<Graph> graph =
-      device_->graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2), is_f32_);
+      device_->graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2));
   const size_t tile_values = patches_.size() / static_cast<size_t>(tower_tiles_);
   tower_graph(*graph, tile_, tiles, block_, blocks,
               patches_.data() + tile_values * static_cast<size_t>(tile_), taps);
@@ -273,7 +271,7 @@ bool ImageEncoder::resample_step(double budget_ms, Taps* taps) {
   const ggml_fp16_t* mask =
       mask_.empty() ? nullptr
                     : mask_.data() + mask_.size() / runs_.size() * static_cast<size_t>(tile_);
-  const std::unique_ptr<Graph> graph = device_->graph(Resampler::kLayerNodes * 2, is_f32_);
+  const std::unique_ptr<Graph> graph = device_->graph(Resampler::kLayerNodes * 2);
   const int32_t* sources =
       sources_.data() + static_cast<size_t>(tile_) * static_cast<size_t>(config_.tower.patches());
   ggml_tensor* tokens = resample_graph(*graph, tile_, runs, layer_, sources, mask, taps);

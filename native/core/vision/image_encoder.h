@@ -100,7 +100,6 @@ class ImageEncoder {
   VisionConfig config_;
   Weights weights_;
   std::vector<std::string> tensor_names_;
-  bool is_f32_;
   CpuDevice& cpu_;
   Device* device_;
   Siglip siglip_;
