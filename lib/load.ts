@@ -141,6 +141,8 @@ function parseLoad(source: ModelSource, options: LoadOptions | undefined, import
   const native: NativeLoadOptions = {
     ...parseSource(source),
     device,
+    gpuLayers: -1,
+    visionDevice: 'auto',
     threads: checked.threads ?? 0,
     contextSize: checked.contextSize ?? 0,
     maxSequences: checked.maxSequences ?? 2,

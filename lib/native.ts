@@ -17,11 +17,18 @@ export interface NativePrompt {
   images: Float32Array[];
 }
 
+export type NativeDevice = 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan';
+
 export interface NativeLoadOptions {
   /** GGUF with the language model (and, unless `visionPath` is given, the vision part). */
   textPath: string;
   visionPath?: string;
-  device: 'auto' | 'cpu';
+  /** Where the language model's layers are computed; auto: on GPUs as far as they fit, if there are any. */
+  device: NativeDevice;
+  /** Of the language model's last layers, how many are computed on GPUs; -1: as many as fit. */
+  gpuLayers: number;
+  /** Where pictures are encoded; auto: where the language model is, if it fits. */
+  visionDevice: NativeDevice;
   /** 0: the engine's choice. */
   threads: number;
   /** Positions; 0: the model's own context length, at most 4096. */
@@ -78,8 +85,12 @@ export interface NativeModelInfo {
   vocabSize: number;
   /** Width of a picture's embeddings. */
   width: number;
-  /** ggml's name of the device that computes. */
+  /** ggml's names of the devices that compute the language model's layers: 'CPU', or the GPUs, 'CUDA0, CUDA1'. */
   device: string;
+  /** Layers of the language model that are computed there, where these are GPUs; the CPU computes the others. */
+  gpuLayers: number;
+  /** ggml's name of the device that encodes pictures; '' for a text-only model. */
+  visionDevice: string;
   kvType: 'f32' | 'f16' | 'q8_0';
   threads: number;
 }

@@ -5,6 +5,8 @@ import { modelFile } from './files.js';
 export const TINY_ALONE: NativeLoadOptions = {
   textPath: modelFile('tiny-f32'),
   device: 'cpu',
+  gpuLayers: -1,
+  visionDevice: 'auto',
   threads: 1,
   contextSize: 0,
   maxSequences: 1,

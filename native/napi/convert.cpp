@@ -26,6 +26,14 @@ std::string optional_text(const Napi::Value& value, const char* name) {
   return value.IsUndefined() ? "" : text(value, name);
 }
 
+std::string device(const Napi::Value& value, const char* name) {
+  std::string kind = text(value, name);
+  for (const char* known : {"auto", "cpu", "cuda", "metal", "vulkan"}) {
+    if (kind == known) return kind;
+  }
+  wrong(std::string("auto, cpu, cuda, metal or vulkan for ") + name);
+}
+
 float number(const Napi::Value& value, const char* name, double low, double high) {
   const double result = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
   if (!(result >= low && result <= high)) {
@@ -105,6 +113,8 @@ Napi::Object write_info(Napi::Env env, const event::Loaded& loaded) {
   info["vocabSize"] = loaded.vocab_size;
   info["width"] = loaded.width;
   info["device"] = loaded.device;
+  info["gpuLayers"] = loaded.gpu_layers;
+  info["visionDevice"] = loaded.vision_device;
   info["kvType"] = loaded.kv_type;
   info["threads"] = loaded.threads;
   return info;
@@ -175,6 +185,9 @@ LoadOptions read_load_options(const Napi::Value& value) {
   LoadOptions options;
   options.text_path = text(object.Get("textPath"), "textPath");
   options.vision_path = optional_text(object.Get("visionPath"), "visionPath");
+  options.device = device(object.Get("device"), "device");
+  options.gpu_layers = read_int(object.Get("gpuLayers"), "gpuLayers", -1, 1 << 20);
+  options.vision_device = device(object.Get("visionDevice"), "visionDevice");
   options.threads = read_int(object.Get("threads"), "threads", 0, GGML_MAX_N_THREADS);
   options.context_size = read_int(object.Get("contextSize"), "contextSize", 0, 1 << 20);
   options.max_sequences = read_int(object.Get("maxSequences"), "maxSequences", 1, 256);

@@ -41,6 +41,8 @@ export const INFO: NativeModelInfo = {
   vocabSize: 32015,
   width: 4,
   device: 'CPU',
+  gpuLayers: 0,
+  visionDevice: 'CPU',
   kvType: 'f16',
   threads: 1,
 };

@@ -16,6 +16,8 @@ describe('loading', () => {
       {
         textPath: 'fake.gguf',
         device: 'auto',
+        gpuLayers: -1,
+        visionDevice: 'auto',
         threads: 0,
         contextSize: 0,
         maxSequences: 2,
@@ -55,6 +57,8 @@ describe('loading', () => {
       textPath: 'text.gguf',
       visionPath: expect.stringMatching(/vision\.gguf$/),
       device: 'cpu',
+      gpuLayers: -1,
+      visionDevice: 'auto',
       threads: 3,
       contextSize: 100,
       maxSequences: 1,
