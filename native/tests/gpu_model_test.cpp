@@ -114,7 +114,7 @@ TEST(gpu_devices_that_are_not_there) {
   const PretendGpus gpus;
   options.device = "quantum";
   const std::string sentence = refusal(options, ErrorCode::kDeviceUnavailable);
-  CHECK(has(sentence, "cpu, ") && has(sentence, "pretend (Pretend0: no GPU at all)"));
+  CHECK(has(sentence, "(cpu; ") && has(sentence, "pretend: Pretend0, no GPU at all"));
   options = on_gpu();
   options.vision_device = "quantum";
   CHECK(has(refusal(options, ErrorCode::kDeviceUnavailable), "received \"quantum\""));

@@ -59,6 +59,23 @@ TEST(gpu_chunks_and_rings_that_wrap) {
   check_chunks_and_wrapping(TestGpu::kind(), {0});
 }
 
+// More rows are looked at as an answer gets longer.
+TEST(gpu_rings_that_fill) {
+  const TestGpu test_gpu;
+  for (const auto& [file, type, tolerance] : kCases) {
+    Ring cpu(file, type, 1024, 1024);
+    Ring gpu(file, type, 1024, 1024, 1, TestGpu::kind());
+    const Prompt prompt = cpu.prompt(530, 4);
+    KvSlot& slot = gpu.cache().slot(0);
+    const std::vector<float> expected = cpu.run(prompt, {512});
+    gpu.run(prompt, {500, 1});
+    for (const int length : {250, 505, 0}) {
+      slot.truncate(length);
+      check_near(gpu.run(slot, prompt, {std::max(1, 240 - length), 1}), expected, tolerance);
+    }
+  }
+}
+
 TEST(gpu_attention_without_a_fused_kernel) {
   PretendGpus gpus;
   gpus[0].refuses = [](const ggml_tensor& op) { return op.op == GGML_OP_FLASH_ATTN_EXT; };

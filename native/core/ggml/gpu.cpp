@@ -40,11 +40,11 @@ std::vector<ggml_backend_dev_t> list_gpus() {
 [[noreturn]] void refuse(const std::string& kind) {
   std::string there = "cpu";
   for (const ggml_backend_dev_t device : list_gpus()) {
-    there += ", " + kind_of(device) + " (" + ggml_backend_dev_name(device) + ": " +
-             ggml_backend_dev_description(device) + ")";
+    there += "; " + kind_of(device) + ": " + ggml_backend_dev_name(device) + ", " +
+             ggml_backend_dev_description(device);
   }
-  throw Error(ErrorCode::kDeviceUnavailable, "expected a device that is there, received \"" + kind +
-                                                 "\"; this build finds here: " + there);
+  throw Error(ErrorCode::kDeviceUnavailable,
+              "expected a device that is here (" + there + "), received \"" + kind + "\"");
 }
 
 }  // namespace
