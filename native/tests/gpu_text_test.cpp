@@ -76,6 +76,21 @@ TEST(gpu_rings_that_fill) {
   }
 }
 
+TEST(gpu_slots_forget_what_is_no_number) {
+  const TestGpu test_gpu;
+  for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16}) {
+    Ring gpu("tiny-f16.gguf", type, 512, 64, 1, TestGpu::kind());
+    const Prompt prompt = gpu.prompt(20, 4);
+    const std::vector<float> expected = gpu.run(prompt, {64});
+    const auto width = static_cast<size_t>(gpu.config().width);
+    const auto image = std::make_shared<const PromptImage>(std::vector<float>(30 * width, NAN),
+                                                           gpu.config().width);
+    const Prompt broken({5, 6, -1, 7}, {image}, gpu.config().vocab_size);
+    CHECK(std::isnan(gpu.run(broken, {64}).front()));
+    CHECK(gpu.run(prompt, {64}) == expected);
+  }
+}
+
 TEST(gpu_attention_without_a_fused_kernel) {
   PretendGpus gpus;
   gpus[0].refuses = [](const ggml_tensor& op) { return op.op == GGML_OP_FLASH_ATTN_EXT; };

@@ -14,15 +14,15 @@
 namespace xgenmm::test {
 namespace {
 
-// Between where memory is and the address that is said: no processor takes such a one.
+// Between where memory is and the address that is told: no processor takes such a one.
 constexpr uintptr_t kFar = uintptr_t{1} << 54;
 constexpr size_t kAlignment = 128;
 
-uint8_t* near(const void* address) {
+uint8_t* actual(const void* address) {
   return reinterpret_cast<uint8_t*>(reinterpret_cast<uintptr_t>(address) - kFar);
 }
 
-void* far(const void* address) {
+void* told(const void* address) {
   return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(address) + kFar);
 }
 
@@ -53,19 +53,19 @@ const ggml_backend_buffer_i kBuffer = {
       gpu_of(buffer).used -= buffer->size;
       ::operator delete(buffer->context, std::align_val_t{kAlignment});
     },
-    /* get_base */ [](ggml_backend_buffer_t buffer) { return far(buffer->context); },
+    /* get_base */ [](ggml_backend_buffer_t buffer) { return told(buffer->context); },
     /* init_tensor */ nullptr,
     /* memset_tensor */
     [](ggml_backend_buffer_t, ggml_tensor* tensor, uint8_t value, size_t offset, size_t size) {
-      std::memset(near(tensor->data) + offset, value, size);
+      std::memset(actual(tensor->data) + offset, value, size);
     },
     /* set_tensor */
     [](ggml_backend_buffer_t, ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
-      std::memcpy(near(tensor->data) + offset, data, size);
+      std::memcpy(actual(tensor->data) + offset, data, size);
     },
     /* get_tensor */
     [](ggml_backend_buffer_t, const ggml_tensor* tensor, void* data, size_t offset, size_t size) {
-      std::memcpy(data, near(tensor->data) + offset, size);
+      std::memcpy(data, actual(tensor->data) + offset, size);
     },
     /* set_tensor_2d */ nullptr,
     /* get_tensor_2d */ nullptr,
@@ -105,9 +105,9 @@ void exact_gelu(ggml_tensor* out, int, int, void*) {
 
 // While it lives the graph's tensors are where they are, and the tanh GELU is computed in f32, as
 // GPUs do and ggml's CPU backend does not.
-class Nearby {
+class AtActualAddresses {
  public:
-  explicit Nearby(ggml_cgraph* graph) {
+  explicit AtActualAddresses(ggml_cgraph* graph) {
     for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
       ggml_tensor* node = ggml_graph_node(graph, i);
       add(node);
@@ -120,17 +120,17 @@ class Nearby {
       node->op = GGML_OP_CUSTOM;
       std::memcpy(node->op_params, &custom, sizeof custom);
     }
-    for (ggml_tensor* tensor : tensors_) tensor->data = near(tensor->data);
+    for (ggml_tensor* tensor : tensors_) tensor->data = actual(tensor->data);
   }
-  ~Nearby() {
-    for (ggml_tensor* tensor : tensors_) tensor->data = far(tensor->data);
+  ~AtActualAddresses() {
+    for (ggml_tensor* tensor : tensors_) tensor->data = told(tensor->data);
     for (size_t i = 0; i < gelus_.size(); ++i) {
       gelu_nodes_[i]->op = gelus_[i].op;
       std::memcpy(gelu_nodes_[i]->op_params, gelus_[i].op_params, sizeof gelus_[i].op_params);
     }
   }
-  Nearby(const Nearby&) = delete;
-  Nearby& operator=(const Nearby&) = delete;
+  AtActualAddresses(const AtActualAddresses&) = delete;
+  AtActualAddresses& operator=(const AtActualAddresses&) = delete;
 
   // Whether all of them are in this memory.
   bool are_in(ggml_backend_buffer_type_t memory) const {
@@ -158,8 +158,8 @@ ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
     if (!ggml_backend_dev_supports_op(backend->device, ggml_graph_node(graph, i)))
       return GGML_STATUS_FAILED;
   }
-  const Nearby nearby(graph);
-  if (!nearby.are_in(&device.buffers)) return GGML_STATUS_FAILED;
+  const AtActualAddresses moved(graph);
+  if (!moved.are_in(&device.buffers)) return GGML_STATUS_FAILED;
   return ggml_backend_graph_compute(static_cast<ggml_backend_t>(backend->context), graph);
 }
 

@@ -30,6 +30,14 @@ void KvTensors::copy(const KvTensors& from, int64_t first, int64_t count) const 
   ggml_backend_tensor_copy(view(from.values), view(values));
 }
 
+void KvTensors::clear(int64_t first, int64_t count) const {
+  for (ggml_tensor* tensor : {keys, values}) {
+    const size_t row = tensor->nb[1];
+    ggml_backend_tensor_memset(tensor, 0, static_cast<size_t>(first) * row,
+                               static_cast<size_t>(count) * row);
+  }
+}
+
 int KvSlot::reusable_prefix(const Prompt& prompt, int most) const {
   most = std::min({most, length(), prompt.length()});
   int same = 0;
@@ -62,7 +70,19 @@ void KvSlot::copy_prefix(const KvSlot& source, int length) {
   written_ = source.wrapped() ? source.written_ : length;
 }
 
+void KvSlot::clear_from(int length) {
+  const int64_t count = std::min(written_ - length, ring_);
+  if (count <= 0) return;
+  const int64_t before_end = std::min<int64_t>(count, ring_ - row(length));
+  for (const Layer& layer : layers_) {
+    if (layer.rows.keys != nullptr) continue;
+    layer.tensors.clear(row(length), before_end);
+    layer.tensors.clear(0, count - before_end);
+  }
+}
+
 void KvSlot::truncate(int length) {
+  clear_from(length);
   positions_.resize(static_cast<size_t>(length));
   if (length == 0) written_ = 0;
 }

@@ -19,6 +19,8 @@ struct KvTensors {
 
   // Copies rows first .. first + count - 1 from the same rows of others of the same shape.
   void copy(const KvTensors& from, int64_t first, int64_t count) const;
+  // Makes these rows zero.
+  void clear(int64_t first, int64_t count) const;
 };
 
 // The keys and values of one sequence: a ring of rows. Position p lies in row p mod ring; with a
@@ -56,6 +58,9 @@ class KvSlot {
  private:
   friend class KvCache;
   bool wrapped() const { return written_ > ring_; }
+  // Makes the rows of positions from `length` on zero in layers on other devices than the CPU:
+  // ggml's attention multiplies with what is masked as well, which might be no numbers.
+  void clear_from(int length);
 
   bool busy_ = false;  // a request is using it
   uint64_t last_used_ = 0;
