@@ -204,6 +204,7 @@ TEST(gguf_mutations) {
     const TemporaryFile file(mutated);
     LoadOptions options;
     options.text_path = file.path();
+    options.device = "cpu";
     options.threads = 1;
     options.context_size = 64;
     try {
