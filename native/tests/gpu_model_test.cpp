@@ -160,10 +160,10 @@ TEST(gpu_memory_that_is_asked_for_and_missing) {
   LoadOptions options = on_gpu();
   options.gpu_layers = 1;
   const std::string sentence = refusal(options, ErrorCode::kOutOfMemory);
-  CHECK(has(sentence, "1 layers on the GPU needs ") && has(sentence, "but 385 MiB are free"));
+  CHECK(has(sentence, "for 1 layer and ") && has(sentence, "received 385 MiB"));
   options.gpu_layers = -1;
   options.vision_device = "pretend";
-  CHECK(has(refusal(options, ErrorCode::kOutOfMemory), "the vision part needs "));
+  CHECK(has(refusal(options, ErrorCode::kOutOfMemory), "for the vision part and "));
   CHECK_EQ(gpus[0].used, size_t{0});
 }
 

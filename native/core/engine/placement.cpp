@@ -53,15 +53,16 @@ std::string mebibytes(size_t bytes) {
 [[noreturn]] void refuse(const Question& question, const std::string& what, size_t bytes,
                          bool vision) {
   size_t free = 0;
-  size_t computing = 0;
+  size_t other = 0;
   for (const Question::Gpu& gpu : question.gpus) {
     if (!(vision ? gpu.takes_vision : gpu.takes_text)) continue;
     free += gpu.free;
-    computing = std::max(computing, vision ? gpu.vision_computing : gpu.computing);
+    other += kReserve + (vision ? gpu.vision_computing : gpu.computing);
   }
-  throw Error(ErrorCode::kOutOfMemory, what + " needs " + mebibytes(bytes + computing + kReserve) +
-                                           " of GPU memory with what computing takes, but " +
-                                           mebibytes(free) + " are free");
+  throw Error(ErrorCode::kOutOfMemory, "expected " + mebibytes(bytes) + " of GPU memory for " +
+                                           what + " and " + mebibytes(other) +
+                                           " to compute in, received " + mebibytes(free) +
+                                           " that are free");
 }
 
 }  // namespace
@@ -96,7 +97,7 @@ Placement place(const Question& question) {
       size_t bytes = question.head.bytes;
       for (int i = layers - wanted; i < layers; ++i)
         bytes += question.layers[static_cast<size_t>(i)].bytes;
-      refuse(question, std::to_string(wanted) + " layers on the GPU", bytes, false);
+      refuse(question, std::to_string(wanted) + (wanted == 1 ? " layer" : " layers"), bytes, false);
     }
     placement.layers[static_cast<size_t>(layer)] = gpu = found;
   }
