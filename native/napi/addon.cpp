@@ -48,6 +48,7 @@ Napi::Value describe_system(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new AddonData{Napi::Persistent(EngineObject::define(env)),
                                     Napi::Persistent(QuantizerObject::define(env))});
+  exports.Set("identity", XGENMM_IDENTITY);
   exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
   exports.Set("createQuantizer", Napi::Function::New(env, create_quantizer, "createQuantizer"));
   exports.Set("inspectFile", Napi::Function::New(env, inspect, "inspectFile"));
