@@ -10,7 +10,7 @@ const require = createRequire(import.meta.url);
 const guarded = new WeakSet<NativeModule>();
 
 /** The package's folder. */
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Where an addon lies, and whether it was built here or came with the package. */
 export interface AddonFile {

@@ -8,6 +8,7 @@
 export type { Answer, CompleteOptions, FinishReason, GenerateOptions } from './answer.js';
 export type { Chat } from './chat.js';
 export type { Content, ImagePart, OpenAiImagePart, OpenAiTextPart, SpecialPart } from './content.js';
+export type { Device } from './device/gpu.js';
 export type { EncodedImage, ImageTimings } from './encoded-image.js';
 export { type ErrorCode, XgenmmError } from './errors.js';
 export type { Background, ImageInput, ImageMode, ImageOptions, RawImage } from './image.js';

@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
-import { loadAddon } from './addon.js';
+import { orAborted } from './abort.js';
 import { Caller } from './caller.js';
+import { addonFor } from './device/addon-for.js';
+import { DEVICES, type Device, isGpu } from './device/gpu.js';
 import { Engine } from './engine.js';
-import { XgenmmError } from './errors.js';
 import type { ImageMode } from './image.js';
 import { Model } from './model.js';
 import { modelPath } from './model-path.js';
@@ -11,12 +12,11 @@ import {
   abortSignal,
   callback,
   checkOptions,
-  describe,
   integerBetween,
   invalid,
+  nonNegativeInteger,
   oneOf,
   type Rules,
-  rule,
 } from './options.js';
 
 /**
@@ -36,8 +36,15 @@ export type ModelSource =
 
 /** How a model is loaded. */
 export interface LoadOptions {
-  /** What computes; default `'auto'`, the best that there is. */
-  device?: 'auto' | 'cpu' | undefined;
+  /**
+   * What computes; default `'auto'`: a GPU if there is an addon that finds one, else the CPU. A named one is used or loading rejects with
+   * ERR_XGENMM_DEVICE_UNAVAILABLE and the reason.
+   */
+  device?: Device | undefined;
+  /** Layers of the language model on the GPU, the last ones first; default: as many as its memory holds. */
+  gpuLayers?: number | undefined;
+  /** Where pictures are encoded; default `'auto'`: as `device` says, as far as memory allows. At most one kind of GPU takes part. */
+  visionDevice?: Device | undefined;
   /**
    * CPU threads, at most four for each processor; default: one for each performance core that the process may use, at most 16 and no more
    * than a container grants; where these are fewer than four, one for each core.
@@ -65,7 +72,9 @@ export interface LoadOptions {
 const MAX_POSITIONS = 2 ** 20;
 
 const LOAD_RULES: Rules<LoadOptions> = {
-  device: rule<'auto' | 'cpu'>('a string', (value) => typeof value === 'string'),
+  device: oneOf(...DEVICES),
+  gpuLayers: nonNegativeInteger,
+  visionDevice: oneOf(...DEVICES),
   // More only fight for the processors, and ggml's threads spin while they wait.
   threads: integerBetween(1, 4 * availableParallelism()),
   contextSize: integerBetween(1, MAX_POSITIONS),
@@ -86,7 +95,9 @@ const LOAD_RULES: Rules<LoadOptions> = {
 export function loadModel(source: ModelSource, options?: LoadOptions): Promise<Model> {
   return new Caller(loadModel).run(async () => {
     const request = parseLoad(source, options);
-    return openModel(loadAddon(), request);
+    const { device, visionDevice } = request.native;
+    const addon = await orAborted(addonFor(device, visionDevice), request.options.signal);
+    return openModel(addon, request);
   });
 }
 
@@ -131,18 +142,16 @@ function loadEngine(addon: NativeAddon, { native, options }: LoadRequest): Promi
 
 function parseLoad(source: ModelSource, options: LoadOptions | undefined, importance = false): LoadRequest {
   const checked = checkOptions(options, LOAD_RULES, 'loadModel()');
-  const { device = 'auto' } = checked;
-  if (device !== 'auto' && device !== 'cpu') {
-    throw new XgenmmError(
-      'ERR_XGENMM_DEVICE_UNAVAILABLE',
-      `Expected 'auto' or 'cpu' for device, received ${describe(device)}: this version computes on the CPU`,
-    );
-  }
+  const { device = 'auto', gpuLayers = -1 } = checked;
+  const { visionDevice = device === 'cpu' ? 'cpu' : 'auto' } = checked;
+  if (isGpu(device) && isGpu(visionDevice) && device !== visionDevice)
+    throw invalid('visionDevice', `'auto', 'cpu' or '${device}' beside device '${device}'`, visionDevice);
+  if (device === 'cpu' && gpuLayers > 0) throw invalid('gpuLayers', "0 beside device 'cpu'", gpuLayers);
   const native: NativeLoadOptions = {
     ...parseSource(source),
     device,
-    gpuLayers: -1,
-    visionDevice: 'auto',
+    gpuLayers,
+    visionDevice,
     threads: checked.threads ?? 0,
     contextSize: checked.contextSize ?? 0,
     maxSequences: checked.maxSequences ?? 2,

@@ -48,8 +48,12 @@ export interface ModelInfo {
   readonly vocabSize: number;
   /** Width of a picture's embeddings. */
   readonly width: number;
-  /** The device that computes. */
+  /** ggml's name of the device that computes, such as `CPU` or `CUDA0`. */
   readonly device: string;
+  /** Layers of the language model that are on a GPU. */
+  readonly gpuLayers: number;
+  /** The device that encodes pictures; undefined for a text-only model. */
+  readonly visionDevice: string | undefined;
   /** How keys and values are kept. */
   readonly kvType: 'f32' | 'f16' | 'q8_0';
   /** CPU threads that compute. */
@@ -130,8 +134,8 @@ export class Model implements AsyncDisposable {
 
   /** @internal */
   constructor(engine: Engine, imageMode: ImageMode | undefined) {
-    const { variant, name, tokenizerStyle, contextSize, vocabSize, width, device, kvType, threads } =
-      engine.info;
+    const { variant, name, tokenizerStyle, contextSize, vocabSize, width } = engine.info;
+    const { device, gpuLayers, visionDevice, kvType, threads } = engine.info;
     this.#engine = engine;
     this.info = {
       variant,
@@ -142,6 +146,8 @@ export class Model implements AsyncDisposable {
       vocabSize,
       width,
       device,
+      gpuLayers,
+      visionDevice: visionDevice === '' ? undefined : visionDevice,
       kvType,
       threads,
     };

@@ -1,3 +1,4 @@
+import type { Device } from './device/gpu.js';
 import type { ErrorCode } from './errors.js';
 
 /** How a picture becomes tiles: see {@link ImageMode}. */
@@ -17,18 +18,16 @@ export interface NativePrompt {
   images: Float32Array[];
 }
 
-export type NativeDevice = 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan';
-
 export interface NativeLoadOptions {
   /** GGUF with the language model (and, unless `visionPath` is given, the vision part). */
   textPath: string;
   visionPath?: string;
   /** Where the language model's layers are computed; auto: on GPUs as far as they fit, if there are any. */
-  device: NativeDevice;
+  device: Device;
   /** Of the language model's last layers, how many are computed on GPUs; -1: as many as fit. */
   gpuLayers: number;
   /** Where pictures are encoded; auto: where the language model is, if it fits. */
-  visionDevice: NativeDevice;
+  visionDevice: Device;
   /** 0: the engine's choice. */
   threads: number;
   /** Positions; 0: the model's own context length, at most 4096. */
@@ -287,14 +286,18 @@ export interface NativeSystemInfo {
   instructions: string[];
   /** `features`: what a backend was built with or found, for example `AVX2: '1'`. */
   backends: { name: string; features: Record<string, string> }[];
-  devices: {
-    name: string;
-    description: string;
-    backend: string;
-    kind: 'cpu' | 'gpu' | 'integrated gpu' | 'accelerator';
-    freeBytes: number;
-    totalBytes: number;
-  }[];
+  devices: NativeDevice[];
+}
+
+/** What a backend computes on. */
+export interface NativeDevice {
+  name: string;
+  description: string;
+  /** ggml's name of the backend. */
+  backend: string;
+  kind: 'cpu' | 'gpu' | 'integrated gpu' | 'accelerator';
+  freeBytes: number;
+  totalBytes: number;
 }
 
 /** ggml's names of what tensors can be stored in here. */
@@ -340,6 +343,8 @@ export interface NativeListing {
 
 /** What the addon exports. */
 export interface NativeModule extends NativeAddon {
+  /** What it was built as, `xgen-mm <version> <cpu, cuda, metal or vulkan>`; the file holds this text. */
+  readonly identity: string;
   /**
    * Reads and checks a file as loading would, without loading it. `contextSize`: what the keys and values are estimated for; 0 for
    * 1024, 2048 and 4096, up to the model's own. Throws an `Error` with a `code`.

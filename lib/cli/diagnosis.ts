@@ -1,5 +1,8 @@
 import { availableParallelism, cpus } from 'node:os';
 import { type AddonFile, findAddon, loadAddon } from '../addon.js';
+import { gpus } from '../device/addon-for.js';
+import type { Gpu } from '../device/gpu.js';
+import type { GpuState } from '../device/gpus.js';
 import { translated } from '../engine.js';
 import { XgenmmError } from '../errors.js';
 import { FORMATS } from '../image.js';
@@ -29,6 +32,8 @@ export interface Diagnosis {
   processors: number;
   addon: AddonFile | { fault: Fault };
   system: NativeSystemInfo | { fault: Fault };
+  /** Each kind of GPU as it was found, and what `device: 'auto'` takes. */
+  gpus: (Record<Gpu, GpuState> & { auto: Gpu | 'cpu' }) | { fault: Fault };
   sharp: SharpInfo | { fault: Fault };
   /** Whether everything is there that answering questions about pictures takes. */
   usable: boolean;
@@ -37,6 +42,7 @@ export interface Diagnosis {
 export async function diagnose(version: string): Promise<Diagnosis> {
   const addon = await attempt(findAddon);
   const system = 'fault' in addon ? addon : await attempt(() => translated(() => loadAddon().systemInfo()));
+  const found = 'fault' in system ? system : await attempt(inspectGpus);
   const sharp = await attempt(inspectSharp);
   return {
     version,
@@ -47,8 +53,18 @@ export async function diagnose(version: string): Promise<Diagnosis> {
     processors: availableParallelism(),
     addon,
     system,
+    gpus: found,
     sharp,
     usable: ![addon, system, sharp].some((part) => 'fault' in part),
+  };
+}
+
+async function inspectGpus(): Promise<Record<Gpu, GpuState> & { auto: Gpu | 'cpu' }> {
+  return {
+    cuda: await gpus.state('cuda'),
+    metal: await gpus.state('metal'),
+    vulkan: await gpus.state('vulkan'),
+    auto: (await gpus.best()) ?? 'cpu',
   };
 }
 

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import type { NativeCores } from '../native.js';
+import { GPUS } from '../device/gpu.js';
+import type { NativeCores, NativeDevice } from '../native.js';
 import { formatBytes } from '../quantity.js';
 import { type Diagnosis, diagnose, type Fault } from './diagnosis.js';
 import { visible, visibleJson } from './visible.js';
@@ -27,7 +28,7 @@ Examples:
 }
 
 function describeDiagnosis(diagnosis: Diagnosis): string {
-  const { version, node, platform, arch, cpu, processors, addon, system, sharp, usable } = diagnosis;
+  const { version, node, platform, arch, cpu, processors, addon, system, gpus, sharp, usable } = diagnosis;
   const facts: [string, string][] = [
     ['xgen-mm', version],
     ['Node.js', `${node} on ${platform}-${arch}`],
@@ -47,10 +48,18 @@ function describeDiagnosis(diagnosis: Diagnosis): string {
       );
       facts.push(['backend', present.length === 0 ? name : `${name}: ${present.join(' ')}`]);
     }
-    for (const { name, description, kind, freeBytes, totalBytes } of system.devices) {
-      const free = freeBytes === totalBytes ? '' : `${formatBytes(freeBytes)} free of `;
-      facts.push(['device', `${name} (${kind}, ${description}), ${free}${formatBytes(totalBytes)}`]);
+    for (const device of system.devices) facts.push(['device', describeDevice(device)]);
+  }
+  if (!('fault' in gpus)) {
+    for (const gpu of GPUS) {
+      const state = gpus[gpu];
+      if (!state.usable) facts.push([gpu, `not used: ${state.reason}`]);
+      else {
+        const from = state.addon === undefined ? '' : `; ${state.addon.origin}, ${state.addon.path}`;
+        facts.push(...state.devices.map((device): [string, string] => [gpu, describeDevice(device) + from]));
+      }
     }
+    facts.push(['auto', `device: 'auto' computes on '${gpus.auto}'`]);
   }
   facts.push([
     'sharp',
@@ -61,6 +70,11 @@ function describeDiagnosis(diagnosis: Diagnosis): string {
   facts.push(['verdict', usable ? 'all usable' : 'not usable']);
   const width = Math.max(...facts.map(([name]) => name.length));
   return facts.map(([name, fact]) => `${name.padEnd(width)}  ${visible(fact)}`).join('\n');
+}
+
+function describeDevice({ name, description, kind, freeBytes, totalBytes }: NativeDevice): string {
+  const free = freeBytes === totalBytes ? '' : `${formatBytes(freeBytes)} free of `;
+  return `${name} (${kind}, ${description}), ${free}${formatBytes(totalBytes)}`;
 }
 
 /** Those that the process may use. */

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
+import { DEVICES, type Device } from '../device/gpu.js';
 import { loadModel } from '../load.js';
 import type { Model } from '../model.js';
-import { positiveInteger } from '../options.js';
-import { numberThat } from './flag-values.js';
+import { nonNegativeInteger, positiveInteger } from '../options.js';
+import { anyOf, numberThat } from './flag-values.js';
 import type { StageBar } from './stage-bar.js';
 
 /** What `ask` and `chat` let a user say about the model. */
@@ -10,6 +11,9 @@ export interface ModelFlags {
   system?: string;
   context?: number;
   threads?: number;
+  device?: Device;
+  gpuLayers?: number;
+  visionDevice?: Device;
 }
 
 export function addModelFlags(command: Command): Command {
@@ -27,13 +31,24 @@ export function addModelFlags(command: Command): Command {
       '--threads <count>',
       'CPU threads (default: one for each performance core that may be used, at most 16)',
       numberThat(positiveInteger),
-    );
+    )
+    .option(
+      '--device <name>',
+      `what computes: ${DEVICES.join(', ')} (default: auto, a GPU if one can be used)`,
+      anyOf(DEVICES),
+    )
+    .option(
+      '--gpu-layers <count>',
+      'layers of the language model on the GPU (default: as many as fit)',
+      numberThat(nonNegativeInteger),
+    )
+    .option('--vision-device <name>', 'what encodes pictures (default: as --device)', anyOf(DEVICES));
 }
 
 /** Loads a model while the bar shows how far that is. */
 export async function openModel(
   file: string,
-  { context, threads }: ModelFlags,
+  { context, threads, device, gpuLayers, visionDevice }: ModelFlags,
   bar: StageBar,
   signal: AbortSignal,
 ): Promise<Model> {
@@ -42,6 +57,9 @@ export async function openModel(
     return await loadModel(file, {
       contextSize: context,
       threads,
+      device,
+      gpuLayers,
+      visionDevice,
       signal,
       onProgress: (fraction) => bar.show('Loading the model', fraction),
     });

@@ -37,6 +37,8 @@ export function openSampleModel(
   importance: boolean,
 ): Promise<Engine> {
   const options = {
+    // What models are compared by, and what a matrix is made of, are not to depend on a GPU.
+    device: 'cpu' as const,
     threads,
     contextSize: Math.min(CONTEXT_SIZE, text.contextLength),
     maxSequences: 1,

@@ -96,6 +96,8 @@ expectTypeOf<ModelInfo>().toEqualTypeOf<{
   readonly vocabSize: number;
   readonly width: number;
   readonly device: string;
+  readonly gpuLayers: number;
+  readonly visionDevice: string | undefined;
   readonly kvType: 'f32' | 'f16' | 'q8_0';
   readonly threads: number;
 }>();

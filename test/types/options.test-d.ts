@@ -5,6 +5,7 @@ import type {
   ChatOptions,
   CompleteOptions,
   CountOptions,
+  Device,
   EncodeImageOptions,
   GenerateOptions,
   ImageMode,
@@ -71,8 +72,11 @@ expectTypeOf<ChatOptions>().toEqualTypeOf<{
   system?: string | null | undefined;
   overflow?: 'error' | 'drop-oldest' | undefined;
 }>();
+expectTypeOf<Device>().toEqualTypeOf<'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan'>();
 expectTypeOf<LoadOptions>().toEqualTypeOf<{
-  device?: 'auto' | 'cpu' | undefined;
+  device?: Device | undefined;
+  gpuLayers?: number | undefined;
+  visionDevice?: Device | undefined;
   threads?: number | undefined;
   contextSize?: number | undefined;
   maxSequences?: number | undefined;
@@ -97,8 +101,8 @@ export const bias: GenerateOptions = { logitBias: { 5: 'never' } };
 export const special: GenerateOptions = { parseSpecial: true };
 // @ts-expect-error -- not a way to make room
 export const overflow: ChatOptions = { overflow: 'truncate' };
-// @ts-expect-error -- not a device of this version
-export const device: LoadOptions = { device: 'cuda' };
+// @ts-expect-error -- a backend of ggml's that is not built
+export const device: LoadOptions = { device: 'rocm' };
 // @ts-expect-error -- the loader reports one number
 export const loading: LoadOptions = { onProgress: ({ stage }) => stage };
 // @ts-expect-error -- a controller's signal, not the controller

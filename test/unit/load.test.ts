@@ -41,7 +41,9 @@ describe('loading', () => {
       addon,
       { text: 'text.gguf', vision: pathToFileURL('vision.gguf') },
       {
-        device: 'cpu',
+        device: 'cuda',
+        gpuLayers: 20,
+        visionDevice: 'cpu',
         threads: 3,
         contextSize: 100,
         maxSequences: 1,
@@ -56,9 +58,9 @@ describe('loading', () => {
     expect(addon.loads[0]).toEqual({
       textPath: 'text.gguf',
       visionPath: expect.stringMatching(/vision\.gguf$/),
-      device: 'cpu',
-      gpuLayers: -1,
-      visionDevice: 'auto',
+      device: 'cuda',
+      gpuLayers: 20,
+      visionDevice: 'cpu',
       threads: 3,
       contextSize: 100,
       maxSequences: 1,
@@ -86,13 +88,25 @@ describe('loading', () => {
 
   test.each<[object, string, string]>([
     [
-      { device: 'cuda' },
-      'ERR_XGENMM_DEVICE_UNAVAILABLE',
-      "Expected 'auto' or 'cpu' for device, received \"cuda\"",
+      { device: 'gpu' },
+      'ERR_XGENMM_INVALID_ARGUMENT',
+      "Expected 'auto' or 'cpu' or 'cuda' or 'metal' or 'vulkan' for device in loadModel(), received \"gpu\"",
     ],
+    [
+      { device: 'cuda', visionDevice: 'vulkan' },
+      'ERR_XGENMM_INVALID_ARGUMENT',
+      "Expected 'auto', 'cpu' or 'cuda' beside device 'cuda' for visionDevice, received \"vulkan\"",
+    ],
+    [
+      { device: 'cpu', gpuLayers: 3 },
+      'ERR_XGENMM_INVALID_ARGUMENT',
+      "Expected 0 beside device 'cpu' for gpuLayers, received 3",
+    ],
+    [{ gpuLayers: -1 }, 'ERR_XGENMM_INVALID_ARGUMENT', 'an integer of at least 0 for gpuLayers'],
+    [{ visionDevice: 'npu' }, 'ERR_XGENMM_INVALID_ARGUMENT', 'for visionDevice in loadModel()'],
     [{ device: 1 }, 'ERR_XGENMM_INVALID_ARGUMENT', 'for device in loadModel(), received 1'],
     [{ imageMode: 'none' }, 'ERR_XGENMM_INVALID_ARGUMENT', 'for imageMode in loadModel(), received "none"'],
-    [{ gpuLayers: 3 }, 'ERR_XGENMM_INVALID_ARGUMENT', "Unknown option 'gpuLayers' in loadModel()"],
+    [{ gpulayers: 3 }, 'ERR_XGENMM_INVALID_ARGUMENT', "did you mean 'gpuLayers'?"],
     [{ contextsize: 3 }, 'ERR_XGENMM_INVALID_ARGUMENT', "did you mean 'contextSize'?"],
     [{ signal: {} }, 'ERR_XGENMM_INVALID_ARGUMENT', 'Expected an AbortSignal for signal in loadModel()'],
   ])('refuses %o', async (options, code, message) => {

@@ -1,0 +1,29 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The machine, as far as looking for GPUs depends on it. */
+export interface Host {
+  platform: NodeJS.Platform;
+  arch: string;
+  /** Whether NVIDIA's driver seems to be there: a look at the disk, nothing is loaded. */
+  hasNvidiaDriver: boolean;
+  /** musl's systems run none of the binaries that are made for glibc. */
+  isMusl: boolean;
+}
+
+export function thisHost(): Host {
+  return {
+    platform: process.platform,
+    arch: process.arch,
+    hasNvidiaDriver: driverPlaces().some((path) => existsSync(path)),
+    isMusl: process.platform === 'linux' && existsSync('/etc/alpine-release'),
+  };
+}
+
+function driverPlaces(): string[] {
+  if (process.platform === 'win32') {
+    return [join(process.env.SystemRoot ?? 'C:\\Windows', 'System32', 'nvcuda.dll')];
+  }
+  // The second is Windows' driver, seen from its Linux.
+  return process.platform === 'linux' ? ['/proc/driver/nvidia/version', '/usr/lib/wsl/lib/libcuda.so.1'] : [];
+}

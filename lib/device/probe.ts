@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process';
+import type { NativeDevice } from '../native.js';
+
+/** What came of an addon that was tried in a process of its own. */
+export type Probe =
+  | { kind: 'runs'; identity: string; devices: NativeDevice[] }
+  /** What the system's loader said. */
+  | { kind: 'does not load'; text: string }
+  /** How the process ended. */
+  | { kind: 'crashes'; how: string };
+
+/** GPUs that slept take seconds each to wake. */
+const TIME_LIMIT_MS = 30_000;
+
+/** A string, as a program in an archive of Electron's has no files that another process could run. */
+const PROGRAM = `
+  let answer;
+  try {
+    const addon = require(process.argv[1]);
+    answer = { kind: 'runs', identity: addon.identity, devices: addon.systemInfo().devices };
+  } catch (error) {
+    answer = { kind: 'does not load', text: String(error?.message ?? error) };
+  }
+  process.send(answer, () => process.disconnect());
+`;
+
+/**
+ * Loads an addon in another process and asks it for its devices: a driver that crashes or hangs takes only that process with it.
+ * Never rejects.
+ */
+export function probeAddon(path: string, timeLimitMs = TIME_LIMIT_MS): Promise<Probe> {
+  return new Promise((resolve) => {
+    // What the user's own process was started with is none of the child's: debuggers, hooks.
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    const child = spawn(process.execPath, ['-e', PROGRAM, path], {
+      env: { ...env, ELECTRON_RUN_AS_NODE: '1' },
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+      windowsHide: true,
+    });
+    let answer: Probe | undefined;
+    const end = (probe: Probe) => {
+      clearTimeout(timer);
+      resolve(probe);
+    };
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      end({ kind: 'crashes', how: `no answer in ${timeLimitMs / 1000} s` });
+    }, timeLimitMs);
+    child.on('message', (message) => {
+      answer = message as Probe;
+    });
+    child.on('error', (error) => end({ kind: 'crashes', how: error.message }));
+    child.on('close', (code, signal) => {
+      const ended = code === 0 ? (answer ?? { kind: 'crashes', how: 'no answer' }) : undefined;
+      end(ended ?? { kind: 'crashes', how: signal ?? `exit code ${code}` });
+    });
+  });
+}

@@ -1,0 +1,145 @@
+// An installation with a package for CUDA that cannot be what it says here: what the system's loader and the kernel really do.
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { findAddon } from '../../lib/addon.js';
+import { probeAddon } from '../../lib/device/probe.js';
+import { runProgram, runScript } from '../cli/run.js';
+import { modelFile, root } from '../files.js';
+import { compileAddon, hasCompiler, version } from './fake-addon.js';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const PACKAGE = `@xgen-mm/${process.platform}-${process.arch}-cuda`;
+const NO_LIBRARY = { libcuda: 'libcuda.so.1', libcublas: 'libcublas.so.13' };
+
+let installation: string;
+let addon: string;
+beforeAll(() => {
+  installation = mkdtempSync(join(root, 'build', 'gpu-'));
+  cpSync(join(root, 'dist'), join(installation, 'dist'), { recursive: true });
+  cpSync(join(root, 'package.json'), join(installation, 'package.json'));
+  const main = join(installation, 'build', 'Release', 'xgenmm.node');
+  mkdirSync(dirname(main), { recursive: true });
+  symlinkSync(findAddon().path, main);
+  addon = join(installation, 'node_modules', PACKAGE, 'xgenmm.node');
+});
+afterEach(() => rmSync(join(installation, 'node_modules'), { recursive: true, force: true }));
+afterAll(() => rmSync(installation, { recursive: true }));
+
+function install(behaviour: Parameters<typeof compileAddon>[1], library = ''): void {
+  compileAddon(addon, behaviour, { library });
+  writeFileSync(join(dirname(addon), 'package.json'), JSON.stringify({ name: PACKAGE, version }));
+}
+
+/** Loads a model as often as there are options, and prints the device or the error each time. */
+function load(...options: object[]) {
+  const program = `
+    const { loadModel } = await import(${JSON.stringify(pathToFileURL(join(installation, 'dist', 'index.js')).href)});
+    for (const options of ${JSON.stringify(options)}) {
+      try {
+        const model = await loadModel(${JSON.stringify(modelFile('tiny-f32'))}, options);
+        console.log(model.info.device);
+        await model.dispose();
+      } catch ({ code, message }) {
+        console.log(code, message);
+      }
+    }`;
+  return runProgram(process.execPath, ['--input-type=module', '--eval', program]);
+}
+
+const there = () => relative(root, join(installation, 'dist', 'cli', 'main.js'));
+
+describe.runIf(hasCompiler && process.arch === 'x64')('an addon for CUDA', () => {
+  test.each<[keyof typeof NO_LIBRARY, RegExp]>([
+    ['libcuda', /Expected NVIDIA's driver for device 'cuda', received no libcuda\.so\.1: install the driver/],
+    [
+      'libcublas',
+      /Expected cuBLAS for device 'cuda', received no libcublas\.so\.13: install the CUDA 13 toolkit/,
+    ],
+  ])('without %s: auto warns once and takes the CPU, cuda is refused', async (library, reason) => {
+    install('needs', NO_LIBRARY[library]);
+    const { code, stdout, stderr } = await load(
+      {},
+      { device: 'auto' },
+      { device: 'cpu' },
+      { device: 'cuda' },
+    );
+    const lines = stdout.trim().split('\n');
+    expect(code).toBe(0);
+    expect(lines.slice(0, 3)).toEqual(['CPU', 'CPU', 'CPU']);
+    expect(lines[3]).toMatch(/^ERR_XGENMM_DEVICE_UNAVAILABLE /);
+    expect(lines[3]).toMatch(reason);
+    expect(
+      stderr.match(/\[XGENMM_GPU_UNUSABLE\] XgenmmWarning: xgen-mm computes on device 'cpu'/g),
+    ).toHaveLength(1);
+    expect(stderr).toMatch(reason);
+  });
+
+  test('that crashes takes no process of the user with it', async () => {
+    install('crashes');
+    const { code, stdout, stderr } = await load({ device: 'cuda' }, {});
+    expect(code).toBe(0);
+    expect(stdout).toContain(
+      `ERR_XGENMM_DEVICE_UNAVAILABLE Expected an addon that runs for device 'cuda', received SIGSEGV from the process that tried ${addon}`,
+    );
+    expect(stdout).toMatch(/\nCPU\n$/);
+    expect(stderr).toContain('XGENMM_GPU_UNUSABLE');
+  });
+
+  test('that hangs is given up', async () => {
+    install('hangs');
+    expect(await probeAddon(addon, 300)).toEqual({ kind: 'crashes', how: 'no answer in 0.3 s' });
+  });
+
+  test('that works is what computes, for auto too', async () => {
+    install('works');
+    const { stdout, stderr } = await load(
+      {},
+      { device: 'cuda', gpuLayers: 7, visionDevice: 'cpu' },
+      { device: 'cpu', visionDevice: 'cuda' },
+      { device: 'cpu' },
+    );
+    expect(stdout.trim().split('\n')).toEqual([
+      'ERR_XGENMM_INTERNAL fake auto -1 auto',
+      'ERR_XGENMM_INTERNAL fake cuda 7 cpu',
+      'ERR_XGENMM_INTERNAL fake cpu -1 cuda',
+      'CPU',
+    ]);
+    expect(stderr).toBe('');
+  });
+
+  test('is described by doctor', async () => {
+    install('works');
+    const { code, stdout } = await runScript(there(), ['doctor']);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`CUDA0 (gpu, a fake), 1.00 GB free of 2.00 GB; package, ${addon}`);
+    expect(stdout).toMatch(/^vulkan +not used: Expected a build with Vulkan/m);
+    expect(stdout).toMatch(/^metal +not used: Expected macOS on an Apple processor/m);
+    expect(stdout).toMatch(/^auto +device: 'auto' computes on 'cuda'$/m);
+    rmSync(addon);
+    install('needs', NO_LIBRARY.libcuda);
+    const report = JSON.parse((await runScript(there(), ['doctor', '--json'])).stdout);
+    expect(report).toMatchObject({
+      usable: true,
+      gpus: {
+        auto: 'cpu',
+        cuda: { usable: false, installed: true, reason: expect.stringMatching(/driver/) },
+      },
+    });
+  });
+
+  test('is asked for on the command line', async () => {
+    install('works');
+    const ask = (...flags: string[]) => runScript(there(), ['ask', modelFile('tiny-f32'), 'Hi', ...flags]);
+    expect(await ask('--device', 'cuda', '--gpu-layers', '3', '--vision-device', 'cpu')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'xgen-mm: fake cuda 3 cpu (ERR_XGENMM_INTERNAL)\n',
+    });
+    const { code, stderr } = await ask('--device', 'gpu');
+    expect(code).toBe(2);
+    expect(stderr).toContain('Allowed choices are auto, cpu, cuda, metal, vulkan');
+  });
+});
