@@ -132,7 +132,7 @@ function report(name, theirs, other, limit) {
  * @returns {Promise<Run>}
  */
 async function runOurs(file) {
-  const model = await loadModel(file, { threads });
+  const model = await loadModel(file, { device: 'cpu', threads });
   return model.logits(PROMPT).finally(() => model.dispose());
 }
 

@@ -25,6 +25,7 @@ if (job.name === 'decode' || (job.name === 'speculation' && job.without)) {
 }
 const before = performance.now();
 const model = await loadModel(file, {
+  device: 'cpu',
   threads,
   ...(job.name === 'together' ? { maxSequences: job.answers } : {}),
 });
