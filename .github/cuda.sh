@@ -4,4 +4,5 @@ set -euo pipefail
 
 npm ci --ignore-scripts
 npm run prepare
-npm run build -- --cuda
+npm run build -- --cuda --cuda-architectures release
+npm pack "$(node scripts/cuda-package.mjs)" --pack-destination build
