@@ -1,3 +1,5 @@
+import { dirname } from 'node:path';
+import { describeAddonFault } from '../addon-fault.js';
 import type { NativeDevice } from '../native.js';
 import { BACKENDS, type Gpu } from './gpu.js';
 import type { Host } from './host.js';
@@ -55,18 +57,6 @@ export function explainLoadFailure(gpu: Gpu, path: string, text: string, host: H
         `no ${library}: install ${VULKAN_LOADER[host.platform] ?? 'it'}`,
       );
     }
-    if (/^ld-linux/.test(library)) {
-      return sentence(gpu, 'a system with glibc', `one with musl, for which ${path} was not made`);
-    }
-    return sentence(gpu, `the library ${library}, which ${path} needs`, 'none: install it');
-  }
-  const version = /version [`']([A-Z]+_[\d.]+)' not found/.exec(text)?.[1];
-  if (version !== undefined) {
-    return sentence(
-      gpu,
-      `a system with ${version}`,
-      `an older one: ${path} was made for a newer system; build it here`,
-    );
   }
   // The driver's functions begin with cu and a capital letter.
   const missing = /undefined symbol: (cu[A-Z]\w*)|Error relocating \S+: (cu[A-Z]\w*): symbol not found/.exec(
@@ -79,7 +69,8 @@ export function explainLoadFailure(gpu: Gpu, path: string, text: string, host: H
       'an older one: update the driver',
     );
   }
-  return sentence(gpu, `an addon that loads at ${path}`, text.trim().split(/\r?\n/)[0] as string);
+  const { problem } = describeAddonFault({ root: dirname(path), path, reason: text }, host);
+  return `${problem} (device '${gpu}')`;
 }
 
 /** The library that was not found; on Windows the one that is most likely, as LoadLibrary does not say. */

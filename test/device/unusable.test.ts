@@ -44,14 +44,14 @@ const TEXTS: [name: string, gpu: Gpu, host: Host, text: string, sentence: string
     'cuda',
     LINUX,
     'libnccl.so.2: cannot open shared object file: No such file or directory',
-    `Expected the library libnccl.so.2, which ${PATH} needs for device 'cuda', received none: install it`,
+    `Expected libnccl.so.2, which the addon at ${PATH} needs, received: no such file on this system (device 'cuda')`,
   ],
   [
     'glibc: too old',
     'cuda',
     LINUX,
     `/lib/x86_64-linux-gnu/libc.so.6: version \`GLIBC_2.38' not found (required by ${PATH})`,
-    `Expected a system with GLIBC_2.38 for device 'cuda', received an older one: ${PATH} was made for a newer system; build it here`,
+    `Expected glibc 2.38 or newer, which the addon at ${PATH} was built for, received an older one (device 'cuda')`,
   ],
   [
     'glibc: an old driver',
@@ -65,7 +65,7 @@ const TEXTS: [name: string, gpu: Gpu, host: Host, text: string, sentence: string
     'cuda',
     LINUX,
     `${PATH}: invalid ELF header`,
-    `Expected an addon that loads at ${PATH} for device 'cuda', received ${PATH}: invalid ELF header`,
+    `Expected an addon at ${PATH}, received a damaged file (invalid ELF header) (device 'cuda')`,
   ],
   [
     'musl: no driver',
@@ -79,7 +79,7 @@ const TEXTS: [name: string, gpu: Gpu, host: Host, text: string, sentence: string
     'cuda',
     LINUX,
     `Error loading shared library ld-linux-x86-64.so.2: No such file or directory (needed by ${PATH})`,
-    `Expected a system with glibc for device 'cuda', received one with musl, for which ${PATH} was not made`,
+    `Expected an addon for musl, received ${PATH}, which was built for glibc (device 'cuda')`,
   ],
   [
     'musl: an old driver',
@@ -114,7 +114,7 @@ const TEXTS: [name: string, gpu: Gpu, host: Host, text: string, sentence: string
     'cuda',
     WINDOWS,
     '\\\\?\\C:\\app\\xgenmm.node is not a valid Win32 application.\r\n\\\\?\\C:\\app\\xgenmm.node',
-    `Expected an addon that loads at ${PATH} for device 'cuda', received \\\\?\\C:\\app\\xgenmm.node is not a valid Win32 application.`,
+    `Expected an addon for win32-x64, received ${PATH}, which was built for another processor or system (device 'cuda')`,
   ],
   [
     'macOS: no Vulkan',
