@@ -84,6 +84,8 @@ TEST(gpu_models_go_where_they_are_told) {
   CHECK_EQ(whole->gpu_layers(), layers);
   CHECK_EQ(whole->device_name(), "Pretend0");
   CHECK_EQ(whole->vision_device_name(), "Pretend0");
+  options.device = "auto";
+  CHECK(load(options)->gpu_layers() > 0);
   const auto none = load(on_cpu());
   CHECK_EQ(none->gpu_layers(), 0);
   CHECK_EQ(none->device_name(), "CPU");
