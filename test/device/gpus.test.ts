@@ -148,7 +148,9 @@ describe('auto', () => {
     const { gpus } = gpusOf();
     expect(await gpus.openBest()).toBe(MAIN);
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]?.[0]).toMatch(/Expected an addon at .*xgenmm\.node, received a damaged file .*\(device 'cuda'\)$/);
+    expect(warnings[0]?.[0]).toMatch(
+      /Expected an addon at .*xgenmm\.node, received a damaged file .*\(device 'cuda'\)$/,
+    );
   });
 
   test('on Apple processors is the addon that everybody has', async () => {
