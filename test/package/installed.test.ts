@@ -64,7 +64,7 @@ describe.skipIf(untested !== undefined)(`an installed package${untested ? ` (${u
       ...walk('vendor/ggml').filter((file) => ggml.test(file) && !/\/(kleidiai|spacemit)\//.test(file)),
       ...walk('prebuilds'),
       ...walk('models').filter((file) => file !== 'models/.gitignore'),
-      ...['install', 'build-addon', 'fetch-ggml'].map((name) => `scripts/${name}.mjs`),
+      ...['install', 'build-addon', 'fetch-ggml', 'gpu-toolkit'].map((name) => `scripts/${name}.mjs`),
       ...['CMakeLists.txt', 'binding.gyp', 'package.json', 'README.md'],
       ...['LICENSE', 'THIRD_PARTY_LICENSES.md', 'vendor/LICENSE'],
     ];
