@@ -99,8 +99,7 @@ TEST(gpu_attention_without_a_fused_kernel) {
 
 TEST(gpu_layers_beside_layers_on_the_cpu) {
   const PretendGpus gpus({PretendGpus::kPlenty, PretendGpus::kPlenty});
-  for (const auto& layout :
-       std::vector<std::vector<int>>{{-1, 0}, {0, -1}, {0, 1}, {-1, 0, 1}, {1, -1, 0}, {0, 0, -1}})
+  for (const auto& layout : std::vector<std::vector<int>>{{-1, 0}, {0, 1, -1}, {1, -1, 0}})
     check_chunks_and_wrapping("pretend", layout);
 }
 
