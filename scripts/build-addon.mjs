@@ -32,11 +32,14 @@ export function build({ target = 'xgenmm', directory = 'build', definitions = {}
     NODE_ADDON_API_DIR: dirname(resolve('node-addon-api/package.json')),
     ...definitions,
   };
+  // Else cmake-js would choose one itself.
+  const { CMAKE_GENERATOR } = process.env;
+  const generator = CMAKE_GENERATOR === undefined ? [] : ['--generator', CMAKE_GENERATOR];
   const run = (command, ...args) =>
     // A build's output is progress, not an answer: it goes to stderr.
     spawnSync(
       process.execPath,
-      [cmakeJs, command, '--directory', ROOT, '--out', join(ROOT, directory), ...args],
+      [cmakeJs, command, '--directory', ROOT, '--out', join(ROOT, directory), ...generator, ...args],
       {
         cwd: ROOT,
         stdio: ['ignore', 2, 2],
