@@ -15,9 +15,18 @@ export function thisHost(): Host {
   return {
     platform: process.platform,
     arch: process.arch,
-    hasNvidiaDriver: driverPlaces().some((path) => existsSync(path)),
-    isMusl: process.platform === 'linux' && existsSync('/etc/alpine-release'),
+    hasNvidiaDriver: driverPlaces().some(isThere),
+    isMusl: process.platform === 'linux' && isThere('/etc/alpine-release'),
   };
+}
+
+/** Node.js's permission model throws for what may not be looked at. */
+function isThere(path: string): boolean {
+  try {
+    return existsSync(path);
+  } catch {
+    return false;
+  }
 }
 
 function driverPlaces(): string[] {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import type { NativeDevice } from '../native.js';
 
 /** What came of an addon that was tried in a process of its own. */
@@ -32,11 +32,18 @@ export function probeAddon(path: string, timeLimitMs = TIME_LIMIT_MS): Promise<P
   return new Promise((resolve) => {
     // What the user's own process was started with is none of the child's: debuggers, hooks.
     const { NODE_OPTIONS: _, ...env } = process.env;
-    const child = spawn(process.execPath, ['-e', PROGRAM, path], {
-      env: { ...env, ELECTRON_RUN_AS_NODE: '1' },
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-      windowsHide: true,
-    });
+    let child: ChildProcess;
+    try {
+      child = spawn(process.execPath, ['-e', PROGRAM, path], {
+        env: { ...env, ELECTRON_RUN_AS_NODE: '1' },
+        stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+        windowsHide: true,
+      });
+    } catch (error) {
+      // The permission model without --allow-child-process; a process that does not know its own program.
+      resolve({ kind: 'crashes', how: (error as Error).message });
+      return;
+    }
     let answer: Probe | undefined;
     const end = (probe: Probe) => {
       clearTimeout(timer);

@@ -34,7 +34,10 @@ function install(behaviour: Parameters<typeof compileAddon>[1], library = ''): v
 }
 
 /** Loads a model as often as there are options, and prints the device or the error each time. */
-function load(...options: object[]) {
+const load = (...options: object[]) => loadUnder([], ...options);
+
+/** `flags`: for Node.js. */
+function loadUnder(flags: string[], ...options: object[]) {
   const program = `
     const { loadModel } = await import(${JSON.stringify(pathToFileURL(join(installation, 'dist', 'index.js')).href)});
     for (const options of ${JSON.stringify(options)}) {
@@ -46,7 +49,7 @@ function load(...options: object[]) {
         console.log(code, message);
       }
     }`;
-  return runProgram(process.execPath, ['--input-type=module', '--eval', program]);
+  return runProgram(process.execPath, [...flags, '--input-type=module', '--eval', program]);
 }
 
 const there = () => relative(root, join(installation, 'dist', 'cli', 'main.js'));
@@ -91,6 +94,20 @@ describe.runIf(hasCompiler && process.arch === 'x64')('an addon for CUDA', () =>
   test('that hangs is given up', async () => {
     install('hangs');
     expect(await probeAddon(addon, 300)).toEqual({ kind: 'crashes', how: 'no answer in 0.3 s' });
+  });
+
+  test('that may not be tried, nor looked for outside, is not used', async () => {
+    install('works');
+    const permission = process.allowedNodeEnvironmentFlags.has('--permission')
+      ? '--permission'
+      : '--experimental-permission';
+    const flags = [permission, '--allow-addons', `--allow-fs-read=${join(root, '*')}`];
+    const { code, stdout, stderr } = await loadUnder(flags, {}, { device: 'cuda' });
+    expect(code, stderr).toBe(0);
+    expect(stdout).toMatch(
+      /^CPU\nERR_XGENMM_DEVICE_UNAVAILABLE Expected an addon that runs for device 'cuda', received Access to this API has been restricted/,
+    );
+    expect(stderr).toContain('XGENMM_GPU_UNUSABLE');
   });
 
   test('that works is what computes, for auto too', async () => {
