@@ -23,6 +23,8 @@ interface Explanation {
   problem: string;
   /** What helps besides building the addon. */
   install?: string;
+  /** What helps, where building does not. */
+  remedy?: string;
 }
 
 /** What the loader says, and what is to be said instead. */
@@ -32,6 +34,13 @@ interface Rule {
 }
 
 const RULES: Rule[] = [
+  {
+    pattern: /loading addons is disabled/,
+    explain: (_, path) => ({
+      problem: `Expected a process that may load the addon at ${path}, received one that must not load any`,
+      remedy: 'start Node.js without --no-addons, and with --allow-addons where it has a permission model',
+    }),
+  },
   {
     pattern: /version [`']GLIBC_([\d.]+)' not found/,
     explain: ([, version], path, { glibc }) => ({
@@ -99,8 +108,8 @@ export function describeAddonFault(
   for (const { pattern, explain } of RULES) {
     const found = pattern.exec(reason);
     if (found === null) continue;
-    const { problem, install } = explain(found, path, host);
-    return { problem, remedy: install === undefined ? rebuild : `${install} or ${rebuild}` };
+    const { problem, install, remedy } = explain(found, path, host);
+    return { problem, remedy: remedy ?? (install === undefined ? rebuild : `${install} or ${rebuild}`) };
   }
   return {
     problem: `Expected an addon that loads at ${path}, received: ${reason.split('\n')[0]}`,

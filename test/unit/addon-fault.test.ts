@@ -15,6 +15,11 @@ const explain = (reason: string, host: { platform: string; arch: string; glibc?:
 describe('what the loader says becomes a sentence and a remedy', () => {
   test.each([
     {
+      reason: 'Cannot load native addon because loading addons is disabled.',
+      problem: `Expected a process that may load the addon at ${PATH}, received one that must not load any`,
+      remedy: 'start Node.js without --no-addons, and with --allow-addons where it has a permission model',
+    },
+    {
       reason: `/lib/x86_64-linux-gnu/libc.so.6: version \`GLIBC_2.34' not found (required by ${PATH})`,
       problem: `Expected glibc 2.34 or newer, which the addon at ${PATH} was built for, received 2.31`,
       remedy: BUILD,
