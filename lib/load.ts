@@ -14,7 +14,6 @@ import {
   checkOptions,
   integerBetween,
   invalid,
-  nonNegativeInteger,
   oneOf,
   type Rules,
 } from './options.js';
@@ -68,12 +67,13 @@ export interface LoadOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** The native core's own limit. */
+/** The native core's own limits. */
 const MAX_POSITIONS = 2 ** 20;
+const MAX_LAYERS = 2 ** 20;
 
 const LOAD_RULES: Rules<LoadOptions> = {
   device: oneOf(...DEVICES),
-  gpuLayers: nonNegativeInteger,
+  gpuLayers: integerBetween(0, MAX_LAYERS),
   visionDevice: oneOf(...DEVICES),
   // More only fight for the processors, and ggml's threads spin while they wait.
   threads: integerBetween(1, 4 * availableParallelism()),
