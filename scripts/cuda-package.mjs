@@ -21,7 +21,7 @@ const ABSENT_HERE =
  * @returns {Promise<{ name: string, version: string, tried: boolean }>} `tried`: the addon loaded here.
  */
 async function makePackage(addon, output) {
-  const { version, license, engines } = readManifest();
+  const { version, license, repository, engines } = readManifest();
   const host = thisHost();
   const name = gpuPackage('cuda', host);
   if (name === undefined) {
@@ -37,6 +37,7 @@ async function makePackage(addon, output) {
     version,
     description: `The addon of xgen-mm ${version} that computes on NVIDIA's GPUs.`,
     license,
+    ...(repository === undefined ? {} : { repository }),
     engines,
     os: [host.platform],
     cpu: [host.arch],
