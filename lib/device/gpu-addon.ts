@@ -37,7 +37,7 @@ export function findGpuAddon(gpu: AddonGpu, root: string, host: Host): GpuAddon 
   }
   const name = gpuPackage(gpu, host);
   const build = root.includes(`${sep}node_modules${sep}`)
-    ? `node ${join(root, 'scripts', 'build-addon.mjs')} --${gpu}`
+    ? `node "${join(root, 'scripts', 'build-addon.mjs')}" --${gpu}`
     : `npm run build -- --${gpu}`;
   if (name === undefined) {
     return {

@@ -208,6 +208,15 @@ describe('a device by its name', () => {
     expect(warnings).toEqual([]);
   });
 
+  test('is built in an installed package by a command that can be pasted, whatever the folder is called', async () => {
+    root = join(root, 'my app', 'node_modules', 'xgen-mm');
+    mkdirSync(root, { recursive: true });
+    await expect(gpusOf().gpus.open('vulkan')).rejects.toThrow(
+      `make one with \`node "${join(root, 'scripts', 'build-addon.mjs')}" --vulkan\``,
+    );
+    root = join(root, '..', '..', '..');
+  });
+
   test('an addon that cannot be used says why, each time', async () => {
     addFile('build-vulkan', 'Release', 'xgenmm.node');
     const { gpus, probed } = gpusOf({}, { kind: 'crashes', how: 'SIGABRT' });
