@@ -25,7 +25,7 @@ function findCuda() {
   const folders = [process.env.CUDA_PATH, process.env.CUDA_HOME, '/usr/local/cuda', '/opt/cuda']
     .filter((folder) => folder)
     .map((folder) => join(folder, 'bin'));
-  const nvcc = process.env.CUDACXX ?? findProgram('nvcc', folders);
+  const nvcc = process.env.CUDACXX || findProgram('nvcc', folders);
   if (nvcc === undefined || spawnSync(nvcc, ['--version']).status !== 0) {
     throw new Error(
       'Expected the CUDA toolkit for --cuda, received no nvcc on the PATH or under CUDA_PATH: install it from https://developer.nvidia.com/cuda-downloads, or set CUDACXX to its nvcc',
