@@ -120,13 +120,13 @@ licence agreement.
 `;
 }
 
-const { values } = parseArgs({
-  options: {
-    addon: { type: 'string', default: join(ROOT, 'build-cuda', 'Release', 'xgenmm.node') },
-    output: { type: 'string', default: join(ROOT, 'build', 'cuda-package') },
-  },
-});
 try {
+  const { values } = parseArgs({
+    options: {
+      addon: { type: 'string', default: join(ROOT, 'build-cuda', 'Release', 'xgenmm.node') },
+      output: { type: 'string', default: join(ROOT, 'build', 'cuda-package') },
+    },
+  });
   const { name, version, tried } = await makePackage(values.addon, values.output);
   process.stdout.write(`${resolve(values.output)}\n`);
   process.stderr.write(
@@ -134,5 +134,5 @@ try {
   );
 } catch (error) {
   process.stderr.write(`${error.message}\n`);
-  process.exitCode = 1;
+  process.exitCode = error.code?.startsWith('ERR_PARSE_ARGS') ? 2 : 1;
 }

@@ -33,6 +33,14 @@ test('the package for every platform is an optional peer of exactly this version
   expect(peerDependenciesMeta).toEqual(Object.fromEntries(names.map((name) => [name, { optional: true }])));
 });
 
+test('an option that does not exist is refused in one sentence', async () => {
+  expect(await runScript('scripts/cuda-package.mjs', ['--out', output])).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringMatching(/^Unknown option '--out'.*\n$/),
+  });
+});
+
 describe.runIf(hasCompiler && process.arch === 'x64')('the package with the addon for CUDA', () => {
   test('holds what npm needs, and nothing else', async () => {
     compileAddon(addon, 'works');
