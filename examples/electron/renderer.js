@@ -53,7 +53,7 @@ form.addEventListener('submit', (event) => {
 });
 
 file.addEventListener('change', () => show(file.files[0]));
-// Without this the window would open a dropped file itself.
+// Nothing can be dropped where dragging over was not accepted.
 drop.addEventListener('dragover', (event) => event.preventDefault());
 drop.addEventListener('drop', (event) => {
   event.preventDefault();
