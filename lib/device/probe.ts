@@ -45,12 +45,16 @@ export function probeAddon(path: string, timeLimitMs = TIME_LIMIT_MS): Promise<P
       return;
     }
     let answer: Probe | undefined;
+    const kill = () => child.kill('SIGKILL');
+    // One that hangs would outlive this process.
+    process.once('exit', kill);
     const end = (probe: Probe) => {
       clearTimeout(timer);
+      process.off('exit', kill);
       resolve(probe);
     };
     const timer = setTimeout(() => {
-      child.kill('SIGKILL');
+      kill();
       end({ kind: 'crashes', how: `no answer in ${timeLimitMs / 1000} s` });
     }, timeLimitMs);
     child.on('message', (message) => {

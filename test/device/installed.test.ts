@@ -1,5 +1,15 @@
 // An installation with a package for CUDA that cannot be what it says here: what the system's loader and the kernel really do.
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -94,6 +104,30 @@ describe.runIf(hasCompiler && process.arch === 'x64')('an addon for CUDA', () =>
   test('that hangs is given up', async () => {
     install('hangs');
     expect(await probeAddon(addon, 300)).toEqual({ kind: 'crashes', how: 'no answer in 0.3 s' });
+  });
+
+  test('that hangs does not outlive the process that tried it', async () => {
+    install('hangs');
+    const hanging = () =>
+      readdirSync('/proc').filter((pid) => {
+        try {
+          return (
+            /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(addon)
+          );
+        } catch {
+          return false;
+        }
+      });
+    const program = `
+      const { loadModel } = await import(${JSON.stringify(pathToFileURL(join(installation, 'dist', 'index.js')).href)});
+      loadModel(${JSON.stringify(modelFile('tiny-f32'))});
+      process.on('SIGUSR2', () => process.exit(3));`;
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { stdio: 'ignore' });
+    const exit = new Promise((resolve) => child.on('exit', resolve));
+    await vi.waitFor(() => expect(hanging()).toHaveLength(1), 10_000);
+    child.kill('SIGUSR2');
+    expect(await exit).toBe(3);
+    await vi.waitFor(() => expect(hanging()).toEqual([]), 10_000);
   });
 
   test('that may not be tried, nor looked for outside, is not used', async () => {
