@@ -12,6 +12,9 @@ export type Probe =
 /** GPUs that slept take seconds each to wake. */
 const TIME_LIMIT_MS = 30_000;
 
+/** Is in the child's environment: where `process.execPath` is an application and no Node.js, it would start itself for ever. */
+const WITHIN_PROBE = 'XGENMM_WITHIN_PROBE';
+
 /** A string, as a program in an archive of Electron's has no files that another process could run. */
 const PROGRAM = `
   let answer;
@@ -30,12 +33,16 @@ const PROGRAM = `
  */
 export function probeAddon(path: string, timeLimitMs = TIME_LIMIT_MS): Promise<Probe> {
   return new Promise((resolve) => {
+    if (process.env[WITHIN_PROBE] !== undefined) {
+      resolve({ kind: 'crashes', how: 'this program again, which is no Node.js,' });
+      return;
+    }
     // What the user's own process was started with is none of the child's: debuggers, hooks.
     const { NODE_OPTIONS: _, ...env } = process.env;
     let child: ChildProcess;
     try {
       child = spawn(process.execPath, ['-e', PROGRAM, path], {
-        env: { ...env, ELECTRON_RUN_AS_NODE: '1' },
+        env: { ...env, ELECTRON_RUN_AS_NODE: '1', [WITHIN_PROBE]: '1' },
         stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
         windowsHide: true,
       });

@@ -106,6 +106,26 @@ describe.runIf(hasCompiler && process.arch === 'x64')('an addon for CUDA', () =>
     expect(await probeAddon(addon, 300)).toEqual({ kind: 'crashes', how: 'no answer in 0.3 s' });
   });
 
+  test('is not tried by an application that was started in place of Node.js to try it', async () => {
+    install('works');
+    const application = join(installation, 'application');
+    const starts = join(installation, 'starts');
+    const program = `
+      require('node:fs').appendFileSync(${JSON.stringify(starts)}, 'x');
+      process.execPath = ${JSON.stringify(application)};
+      import(${JSON.stringify(pathToFileURL(join(installation, 'dist', 'index.js')).href)})
+        .then(({ loadModel }) => loadModel(${JSON.stringify(modelFile('tiny-f32'))}))
+        .then((model) => model.dispose());`;
+    writeFileSync(`${application}.cjs`, program);
+    writeFileSync(application, `#!/bin/sh\nexec "${process.execPath}" "${application}.cjs"\n`, {
+      mode: 0o755,
+    });
+    const { code, stderr } = await runProgram(application, []);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('received no answer from the process that tried');
+    expect(readFileSync(starts, 'utf8')).toBe('xx');
+  });
+
   test('that hangs does not outlive the process that tried it', async () => {
     install('hangs');
     const hanging = () =>
