@@ -23,16 +23,14 @@ class Ring {
       : cpu_(1), file_(std::make_shared<const GgufFile>(model_path(file))) {
     config_ = read_text_config(*file_);
     text_ = std::make_unique<Phi3>(config_, file_, cpu_);
-    if (!gpus.empty()) {
-      gpus_ = open_gpus(gpus);
-      std::vector<Device*> units;
-      for (size_t i = 0; i < static_cast<size_t>(text_->units()); ++i) {
-        const int gpu = layout[i % layout.size()];
-        units.push_back(gpu < 0 ? static_cast<Device*>(&cpu_)
-                                : gpus_[static_cast<size_t>(gpu)].get());
-      }
-      text_->place(units, [](double) {});
+    if (!gpus.empty()) gpus_ = open_gpus(gpus);
+    std::vector<Device*> units;
+    for (size_t i = 0; i < static_cast<size_t>(text_->units()); ++i) {
+      const int gpu = gpus.empty() ? -1 : layout[i % layout.size()];
+      units.push_back(gpu < 0 ? static_cast<Device*>(&cpu_)
+                              : gpus_[static_cast<size_t>(gpu)].get());
     }
+    text_->place(units, [](double) {});
     cache_ =
         std::make_unique<KvCache>(config_, type, context, chunk, slots, text_->layer_devices());
     cache_->allocate();
