@@ -127,6 +127,17 @@ TEST(gpu_devices_that_are_not_there) {
   CHECK_EQ(load(options)->device_name(), "CPU");
 }
 
+TEST(gpu_devices_that_do_not_start) {
+  PretendGpus gpus({PretendGpus::kPlenty, PretendGpus::kPlenty});
+  gpus[0].starts = false;
+  LoadOptions options = on_gpu();
+  CHECK(has(refusal(options, ErrorCode::kDeviceUnavailable), "from Pretend0: no such luck"));
+  options.device = "auto";
+  CHECK_EQ(load(options)->device_name(), "Pretend1");
+  gpus[1].starts = false;
+  CHECK_EQ(load(options)->device_name(), "CPU");
+}
+
 TEST(gpu_memory_is_never_filled_and_is_given_back) {
   size_t all = 0;
   int layers = 0;

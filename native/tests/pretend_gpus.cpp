@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <unordered_set>
 
@@ -164,6 +165,8 @@ ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
 }
 
 ggml_backend_t start(ggml_backend_dev_t device, const char*) {
+  // As Vulkan's backend does it.
+  if (!of(device).gpu.starts) throw std::runtime_error("no such luck");
   static const ggml_guid kGuid = {0x70, 0x72, 0x65, 0x74, 0x65, 0x6e, 0x64};
   ggml_backend_i functions{};
   functions.get_name = [](ggml_backend_t backend) { return of(backend->device).name.c_str(); };

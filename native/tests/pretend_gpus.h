@@ -19,6 +19,7 @@ class PretendGpus {
     size_t total;  // bytes
     size_t used = 0;
     int graphs = 0;  // that it has computed
+    bool starts = true;
     // What else it does not compute.
     std::function<bool(const ggml_tensor&)> refuses;
   };

@@ -47,10 +47,20 @@ std::vector<ggml_backend_dev_t> list_gpus() {
               "expected a device that is here (" + there + "), received \"" + kind + "\"");
 }
 
+BackendHandle start(ggml_backend_dev_t device) {
+  try {
+    return BackendHandle(ggml_backend_dev_init(device, nullptr));
+  } catch (const std::exception& error) {
+    // What Vulkan says of a driver that it cannot work with.
+    throw Error(ErrorCode::kDeviceUnavailable,
+                std::string("expected a device that starts, received from ") +
+                    ggml_backend_dev_name(device) + ": " + error.what());
+  }
+}
+
 }  // namespace
 
-Gpu::Gpu(ggml_backend_dev_t device)
-    : Device(BackendHandle(ggml_backend_dev_init(device, nullptr))) {}
+Gpu::Gpu(ggml_backend_dev_t device) : Device(start(device)) {}
 
 std::unique_ptr<Graph> Gpu::graph(size_t nodes) {
   return std::make_unique<BackendGraph>(kMostNodes * nodes, ggml_backend_get_device(backend()));
