@@ -168,6 +168,29 @@ TEST(gpu_memory_is_never_filled_and_is_given_back) {
   CHECK(some);
 }
 
+// Backends take memory of their own then, and another model that is loaded must see what is left.
+TEST(gpu_graphs_are_computed_at_load) {
+  PretendGpus gpus({PretendGpus::kPlenty, PretendGpus::kPlenty});
+  for (const int layers : {0, 1, -1}) {
+    LoadOptions options = on_gpu();
+    options.vision_device = "cpu";
+    options.gpu_layers = layers;
+    const int before = gpus[0].graphs;
+    const auto model = load(options);
+    CHECK_EQ(gpus[0].graphs - before, layers == 0 ? 0 : 1);
+    CHECK_EQ(gpus[1].graphs, 0);
+    // Nothing of it stays but the signs of zeros.
+    KvSlot& slot = model->kv_cache().slot(0);
+    for (int i = 0; i < model->text_config().layers; ++i) {
+      const ggml_tensor* keys = slot.tensors(i).keys;
+      std::vector<uint8_t> bytes(ggml_nbytes(keys));
+      ggml_backend_tensor_get(keys, bytes.data(), 0, bytes.size());
+      CHECK(
+          std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return (byte & 0x7f) == 0; }));
+    }
+  }
+}
+
 TEST(gpu_memory_that_is_asked_for_and_missing) {
   PretendGpus gpus({kReserve + kMiB});
   LoadOptions options = on_gpu();

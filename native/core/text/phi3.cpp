@@ -133,8 +133,15 @@ size_t Phi3::measure(Device& device, const KvCache& cache) const {
 }
 
 void Phi3::reserve(const KvCache& cache) const {
-  const std::unique_ptr<Step> step = make_step(largest_batch(cache), nullptr, false);
+  Batch batch = largest_batch(cache);
+  // Of zeros come keys and values that are zero, as they are in slots that nobody has used.
+  batch.embeddings.resize(static_cast<size_t>(batch.count) * static_cast<size_t>(config_.width));
+  const std::unique_ptr<Step> step = make_step(std::move(batch), nullptr, false);
   for (Segment& segment : step->segments) segment.device->reserve(*segment.graph);
+  prepare(*step);
+  for (Segment& segment : step->segments) {
+    if (!segment.device->is_cpu()) segment.device->compute(*segment.graph);
+  }
 }
 
 bool Phi3::forward(const std::vector<Continuation>& parts, std::vector<float>& logits, Taps* taps,

@@ -48,7 +48,8 @@ class Phi3 {
   // Of the layers.
   std::vector<Device*> layer_devices() const { return {units_.begin(), units_.end() - 1}; }
 
-  // Reserves the largest graphs: a chunk in one slot while all others decode.
+  // Reserves the largest graphs: a chunk in one slot while all others decode. GPUs compute theirs
+  // once: only then have their backends taken all memory of their own, whose want ends the process.
   void reserve(const KvCache& cache) const;
 
   // Continues different slots in one pass and records the positions in them, except drafted ones,
