@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
 
-LoadOptions on_gpu(const std::string& file = "wide-f16.gguf") {
+LoadOptions on_gpu(const std::string& file = "tiny-f16.gguf") {
   LoadOptions options;
   options.text_path = model_path(file);
   options.threads = 1;
@@ -189,6 +189,15 @@ TEST(gpu_graphs_are_computed_at_load) {
           std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return (byte & 0x7f) == 0; }));
     }
   }
+}
+
+TEST(gpu_graphs_of_pictures_are_computed_at_load) {
+  PretendGpus gpus;
+  LoadOptions options = on_gpu();
+  options.gpu_layers = 0;
+  options.vision_device = "pretend";
+  load(options);
+  CHECK_EQ(gpus[0].graphs, 2);
 }
 
 TEST(gpu_memory_that_is_asked_for_and_missing) {

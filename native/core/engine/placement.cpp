@@ -101,6 +101,8 @@ Placement place(const Question& question) {
     }
     placement.layers[static_cast<size_t>(layer)] = gpu = found;
   }
+  // Alone it is not worth the way there and back.
+  if (placement.gpu_layers() == 0) placement.head = Placement::kCpu;
   if (!question.vision_asked) place_vision();
   return placement;
 }

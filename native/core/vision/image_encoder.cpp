@@ -52,19 +52,22 @@ size_t ImageEncoder::widened_bytes() const {
 
 bool ImageEncoder::supports(Device& device) {
   const BufferHandle claim = device.claim(context_.get());
-  const std::unique_ptr<Graph> tower = whole_tower_graph(device, siglip_.blocks());
+  const Black black(config_);
+  const std::unique_ptr<Graph> tower = whole_tower_graph(device, siglip_.blocks(), black);
   if (!device.supports(*tower)) return false;
   for (int layer = 0; layer < config_.resampler.layers; ++layer) {
-    if (!device.supports(*whole_resample_graph(device, layer))) return false;
+    if (!device.supports(*whole_resample_graph(device, layer, black))) return false;
   }
   return true;
 }
 
 size_t ImageEncoder::measure(Device& device) {
   const BufferHandle claim = device.claim(context_.get());
+  const Black black(config_);
   // All layers look alike, so these are the largest steps.
-  return std::max(device.measure(*whole_tower_graph(device, 2)),
-                  device.measure(*whole_resample_graph(device, config_.resampler.layers - 1)));
+  return std::max(
+      device.measure(*whole_tower_graph(device, 2, black)),
+      device.measure(*whole_resample_graph(device, config_.resampler.layers - 1, black)));
 }
 
 void ImageEncoder::place(Device& device, const std::function<void(double)>& progress) {
@@ -82,20 +85,39 @@ void ImageEncoder::reserve() {
   // Another device may have claimed it.
   make_state();
   buffer_ = device_->allocate(context_.get(), "the vision tower's state");
-  device_->reserve(*whole_tower_graph(*device_, 2));
-  device_->reserve(*whole_resample_graph(*device_, config_.resampler.layers - 1));
+  const Black black(config_);
+  const auto tower = whole_tower_graph(*device_, 2, black);
+  const auto resampler = whole_resample_graph(*device_, config_.resampler.layers - 1, black);
+  device_->reserve(*tower);
+  device_->reserve(*resampler);
+  if (device_->is_cpu()) return;
+  // A backend takes memory beside ours when it first computes.
+  device_->compute(*tower);
+  device_->compute(*resampler);
 }
 
-std::unique_ptr<Graph> ImageEncoder::whole_tower_graph(Device& device, int blocks) const {
+ImageEncoder::Black::Black(const VisionConfig& config) {
+  const auto tiles = static_cast<size_t>(config.max_tiles);
+  const auto patch = static_cast<size_t>(config.tower.patch);
+  const auto latents = static_cast<size_t>(config.resampler.latents);
+  const auto entries = static_cast<size_t>(config.tower.patches());
+  patches.resize(tiles * entries * 3 * patch * patch);
+  sources.resize(tiles * entries);
+  mask.resize(tiles * latents * (entries + latents));
+}
+
+std::unique_ptr<Graph> ImageEncoder::whole_tower_graph(Device& device, int blocks,
+                                                       const Black& black) const {
   auto graph = device.graph(Siglip::kBlockNodes * static_cast<size_t>(blocks + 2));
-  tower_graph(*graph, 0, config_.max_tiles, 0, blocks, nullptr, nullptr);
+  tower_graph(*graph, 0, config_.max_tiles, 0, blocks, black.patches.data(), nullptr);
   return graph;
 }
 
-std::unique_ptr<Graph> ImageEncoder::whole_resample_graph(Device& device, int layer) const {
+std::unique_ptr<Graph> ImageEncoder::whole_resample_graph(Device& device, int layer,
+                                                          const Black& black) const {
   auto graph = device.graph(Resampler::kLayerNodes * 2);
-  const ggml_fp16_t any_mask{};
-  resample_graph(*graph, 0, config_.max_tiles, layer, nullptr, &any_mask, nullptr);
+  resample_graph(*graph, 0, config_.max_tiles, layer, black.sources.data(), black.mask.data(),
+                 nullptr);
   return graph;
 }
 

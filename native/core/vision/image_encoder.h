@@ -69,11 +69,20 @@ class ImageEncoder {
   EncodedImage take() { return std::move(result_); }
 
  private:
+  // What goes into the graphs of as many tiles as a picture may have.
+  struct Black {
+    std::vector<float> patches;
+    std::vector<int32_t> sources;
+    std::vector<ggml_fp16_t> mask;
+
+    explicit Black(const VisionConfig& config);
+  };
+
   // The tensors of the state, without memory.
   void make_state();
-  // Of all tiles that a picture may have: the first blocks of the tower, a layer of the resampler.
-  std::unique_ptr<Graph> whole_tower_graph(Device& device, int blocks) const;
-  std::unique_ptr<Graph> whole_resample_graph(Device& device, int layer) const;
+  // Of all its tiles: the first blocks of the tower, a layer of the resampler.
+  std::unique_ptr<Graph> whole_tower_graph(Device& device, int blocks, const Black& black) const;
+  std::unique_ptr<Graph> whole_resample_graph(Device& device, int layer, const Black& black) const;
   void tile_step(double budget_ms, bool whole);
   // whole: whether also to compute what is not seen.
   void set_tiles(const Tiles& tiles, bool whole);
