@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import type { Gpu } from './gpu.js';
-import type { Host } from './host.js';
+import { type Host, isThere } from './host.js';
 
 /** GPUs whose backend is in an addon of its own: Metal is part of the one that everybody has. */
 export type AddonGpu = Exclude<Gpu, 'metal'>;
@@ -30,7 +30,7 @@ export function gpuPackage(gpu: AddonGpu, { platform, arch, isMusl }: Host): str
 /** Looks in `root`, this package's folder, and for a package beside it of exactly this one's version. */
 export function findGpuAddon(gpu: AddonGpu, root: string, host: Host): GpuAddon | NoGpuAddon {
   const built = join(root, `build-${gpu}`, 'Release', 'xgenmm.node');
-  if (existsSync(built)) return { path: built, origin: 'build' };
+  if (isThere(built)) return { path: built, origin: 'build' };
   if (gpu === 'cuda' && host.platform === 'darwin') {
     const reason = `Expected Linux or Windows for device 'cuda', received ${host.platform}-${host.arch}`;
     return { reason, installed: false };
@@ -46,22 +46,33 @@ export function findGpuAddon(gpu: AddonGpu, root: string, host: Host): GpuAddon 
     };
   }
   const version = packageVersion(root);
-  const manifest = resolve(`${name}/package.json`, root);
+  const folder = findPackage(name, root);
   const install = `npm install ${name}@${version}`;
-  if (manifest === undefined) {
+  if (folder === undefined) {
     return {
       reason: `Expected the package ${name} or a build with ${LABEL[gpu]} for device '${gpu}', received neither: run \`${install}\`, or \`${build}\``,
       installed: false,
     };
   }
-  const received = versionOf(manifest);
+  const damaged = (fault: string): NoGpuAddon => ({
+    reason: `Expected a whole package ${name} for device '${gpu}', received ${fault}: remove ${folder} and run \`${install}\``,
+    installed: true,
+  });
+  let received: unknown;
+  try {
+    received = packageVersion(folder);
+  } catch {
+    return damaged('one whose package.json cannot be read');
+  }
+  if (typeof received !== 'string') return damaged('one whose package.json names no version');
   if (received !== version) {
     return {
       reason: `Expected version ${version} of ${name} for device '${gpu}', the same as xgen-mm's, received ${received}: run \`${install}\``,
       installed: true,
     };
   }
-  return { path: join(dirname(manifest), 'xgenmm.node'), origin: 'package' };
+  const path = join(folder, 'xgenmm.node');
+  return isThere(path) ? { path, origin: 'package' } : damaged('one without xgenmm.node');
 }
 
 /** What people call it. */
@@ -69,17 +80,18 @@ const LABEL: Record<AddonGpu, string> = { cuda: 'CUDA', vulkan: 'Vulkan' };
 
 /** `folder`: of a package. */
 export function packageVersion(folder: string): string {
-  return versionOf(join(folder, 'package.json'));
+  return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }).version;
 }
 
-function versionOf(manifest: string): string {
-  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
-}
-
-function resolve(request: string, root: string): string | undefined {
+/** A package's folder; one that is damaged must not look as if it were not there. */
+function findPackage(name: string, root: string): string | undefined {
+  const { resolve } = createRequire(join(root, 'package.json'));
   try {
-    return createRequire(join(root, 'package.json')).resolve(request);
+    return dirname(resolve(`${name}/package.json`));
   } catch {
-    return undefined;
+    return resolve
+      .paths(name)
+      ?.map((place) => join(place, name))
+      .find(isThere);
   }
 }

@@ -21,7 +21,7 @@ export function thisHost(): Host {
 }
 
 /** Node.js's permission model throws for what may not be looked at. */
-function isThere(path: string): boolean {
+export function isThere(path: string): boolean {
   try {
     return existsSync(path);
   } catch {

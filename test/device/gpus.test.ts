@@ -176,6 +176,48 @@ test('an addon of another version is not used, wherever it lies', async () => {
   });
 });
 
+describe('a package that is damaged', () => {
+  const DAMAGED = 'Expected a whole package @xgen-mm/linux-x64-cuda for device';
+  const PLACE = ['node_modules', '@xgen-mm', 'linux-x64-cuda'];
+
+  test.each([
+    ['', /received one whose package\.json cannot be read: remove /],
+    ['{', /received one whose package\.json cannot be read: remove /],
+    ['null', /received one whose package\.json cannot be read: remove /],
+    ['{}', /received one whose package\.json names no version: remove /],
+    [undefined, /received one whose package\.json cannot be read: remove /],
+  ])('with package.json %j says so and how to mend it', async (manifest, fault) => {
+    addPackage('linux-x64-cuda');
+    const file = join(root, ...PLACE, 'package.json');
+    if (manifest === undefined) rmSync(file);
+    else writeFileSync(file, manifest);
+    const { gpus, probed } = gpusOf();
+    const state = await gpus.state('cuda');
+    expect(state).toEqual({ usable: false, installed: true, reason: expect.stringContaining(DAMAGED) });
+    expect(state).toMatchObject({ reason: expect.stringMatching(fault) });
+    expect(state).toMatchObject({
+      reason: expect.stringMatching(new RegExp(`npm install @xgen-mm/linux-x64-cuda@${VERSION}\`$`)),
+    });
+    expect(probed).toEqual([]);
+  });
+
+  test('lacks its addon', async () => {
+    rmSync(addPackage('linux-x64-cuda'));
+    expect(await gpusOf().gpus.state('cuda')).toEqual({
+      usable: false,
+      installed: true,
+      reason: `${DAMAGED} 'cuda', received one without xgenmm.node: remove ${join(root, ...PLACE)} and run \`npm install @xgen-mm/linux-x64-cuda@${VERSION}\``,
+    });
+  });
+
+  test('is whole if it only hides its package.json', async () => {
+    const path = addPackage('linux-x64-cuda');
+    const manifest = { version: VERSION, exports: './xgenmm.node' };
+    writeFileSync(join(root, ...PLACE, 'package.json'), JSON.stringify(manifest));
+    expect(await gpusOf().gpus.state('cuda')).toMatchObject({ usable: true, addon: { path } });
+  });
+});
+
 describe('a device by its name', () => {
   test.each<[Parameters<Gpus['open']>[0], Partial<Host>, string]>([
     [
