@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os';
-import { orAborted } from './abort.js';
 import { Caller } from './caller.js';
 import { addonFor } from './device/addon-for.js';
 import { DEVICES, type Device, isGpu } from './device/gpu.js';
@@ -96,7 +95,7 @@ export function loadModel(source: ModelSource, options?: LoadOptions): Promise<M
   return new Caller(loadModel).run(async () => {
     const request = parseLoad(source, options);
     const { device, visionDevice } = request.native;
-    const addon = await orAborted(addonFor(device, visionDevice), request.options.signal);
+    const addon = await addonFor(device, visionDevice, request.options.signal);
     return openModel(addon, request);
   });
 }

@@ -5,6 +5,7 @@ import { BACKENDS, GPUS, type Gpu } from './gpu.js';
 import { findGpuAddon, type GpuAddon, gpuPackage, packageVersion } from './gpu-addon.js';
 import { type Host, thisHost } from './host.js';
 import { type Probe, probeAddon } from './probe.js';
+import { SharedWork } from './shared-work.js';
 import { explainLoadFailure, judgeProbe } from './unusable.js';
 
 /** Whether a GPU can be computed on; if not, why. */
@@ -24,7 +25,7 @@ export type GpuState =
 
 /** The GPUs that an installation can compute on. What was found out is kept, so that there is one for each process. */
 export class Gpus {
-  readonly #states = new Map<Gpu, Promise<GpuState>>();
+  readonly #states = new Map<Gpu, SharedWork<GpuState>>();
   #warned = false;
 
   /** `main`: loads the addon that everybody has; `root`: the package's folder. */
@@ -32,17 +33,22 @@ export class Gpus {
     readonly root: string,
     readonly main: () => NativeModule,
     readonly host: Host = thisHost(),
-    readonly probe: (path: string) => Promise<Probe> = probeAddon,
+    readonly probe: (path: string, signal?: AbortSignal) => Promise<Probe> = probeAddon,
   ) {}
 
-  /** Never rejects, but for what loading the main addon throws. */
-  state(gpu: Gpu): Promise<GpuState> {
+  /** Never rejects, but with `signal.reason` and for what loading the main addon throws. */
+  async state(gpu: Gpu, signal?: AbortSignal): Promise<GpuState> {
+    signal?.throwIfAborted();
     let state = this.#states.get(gpu);
-    if (state === undefined) {
-      state = gpu === 'metal' ? this.#metal() : this.#inAddon(gpu);
+    if (state === undefined || state.cancelled) {
+      state = new SharedWork((cancelled) =>
+        gpu === 'metal'
+          ? this.#metal()
+          : this.#inAddon(gpu, cancelled).catch((error: Error) => unknown(gpu, error)),
+      );
       this.#states.set(gpu, state);
     }
-    return state;
+    return state.wait(signal);
   }
 
   /** The one that `auto` takes; undefined for the CPU. */
@@ -53,9 +59,37 @@ export class Gpus {
     return undefined;
   }
 
-  /** The addon that computes on a GPU. Throws ERR_XGENMM_DEVICE_UNAVAILABLE with a sentence that says why it cannot be had. */
-  async open(gpu: Gpu): Promise<NativeModule> {
-    const state = await this.state(gpu);
+  /**
+   * The addon that computes on a GPU. Rejects with `signal.reason`, or with ERR_XGENMM_DEVICE_UNAVAILABLE and a sentence that says why it
+   * cannot be had.
+   */
+  async open(gpu: Gpu, signal?: AbortSignal): Promise<NativeModule> {
+    return this.#load(gpu, await this.state(gpu, signal));
+  }
+
+  /**
+   * The addon for the best GPU, else the main one; warns once where somebody would wonder why it is not a GPU's. Rejects with
+   * `signal.reason`.
+   */
+  async openBest(signal?: AbortSignal): Promise<NativeModule> {
+    const faults: string[] = [];
+    for (const gpu of GPUS) {
+      const state = await this.state(gpu, signal);
+      if (!state.usable && !state.installed) continue;
+      try {
+        const addon = this.#load(gpu, state);
+        this.#warnOf(faults, gpu);
+        return addon;
+      } catch (error) {
+        faults.push((error as XgenmmError).message);
+      }
+    }
+    this.#warnOf(faults, 'cpu');
+    if (faults.length === 0) await this.#warnOfMissingPackage(signal);
+    return this.main();
+  }
+
+  #load(gpu: Gpu, state: GpuState): NativeModule {
     if (!state.usable) throw unavailable(state.reason);
     if (state.addon === undefined) return this.main();
     const { path } = state.addon;
@@ -68,34 +102,14 @@ export class Gpus {
     }
   }
 
-  /** The addon for the best GPU, else the main one; warns once where somebody would wonder why it is not a GPU's. */
-  async openBest(): Promise<NativeModule> {
-    const faults: string[] = [];
-    for (const gpu of GPUS) {
-      const state = await this.state(gpu);
-      if (state.usable) {
-        try {
-          const addon = await this.open(gpu);
-          this.#warnOf(faults, gpu);
-          return addon;
-        } catch (error) {
-          faults.push((error as XgenmmError).message);
-        }
-      } else if (state.installed) faults.push(state.reason);
-    }
-    this.#warnOf(faults, 'cpu');
-    if (faults.length === 0) await this.#warnOfMissingPackage();
-    return this.main();
-  }
-
   #warnOf(faults: string[], used: Gpu | 'cpu'): void {
     if (faults.length > 0)
       this.#warn('XGENMM_GPU_UNUSABLE', `xgen-mm computes on device '${used}': ${faults.join('; ')}`);
   }
 
-  async #warnOfMissingPackage(): Promise<void> {
+  async #warnOfMissingPackage(signal: AbortSignal | undefined): Promise<void> {
     if (!this.host.hasNvidiaDriver || gpuPackage('cuda', this.host) === undefined) return;
-    const state = await this.state('cuda');
+    const state = await this.state('cuda', signal);
     if (state.usable) return;
     this.#warn(
       'XGENMM_GPU_UNUSED',
@@ -109,10 +123,12 @@ export class Gpus {
     process.emitWarning(message, { type: 'XgenmmWarning', code });
   }
 
-  async #inAddon(gpu: Exclude<Gpu, 'metal'>): Promise<GpuState> {
+  async #inAddon(gpu: Exclude<Gpu, 'metal'>, cancelled: AbortSignal): Promise<GpuState> {
     const addon = findGpuAddon(gpu, this.root, this.host);
     if ('reason' in addon) return { usable: false, ...addon };
-    const probe = await this.probe(addon.path);
+    let probe: Probe;
+    do probe = await this.probe(addon.path, cancelled);
+    while (probe.kind === 'crashes' && probe.interrupted && !cancelled.aborted);
     const found = judgeProbe(gpu, addon.path, probe, packageVersion(this.root), this.host);
     return typeof found === 'string'
       ? { usable: false, reason: found, installed: true }
@@ -141,6 +157,12 @@ export class Gpus {
 
 function ofBackend(devices: NativeDevice[], gpu: Gpu): NativeDevice[] {
   return devices.filter(({ backend }) => backend === BACKENDS[gpu]);
+}
+
+/** What nobody thought of: looking for a GPU fails nothing that can do without. */
+function unknown(gpu: Gpu, error: Error): GpuState {
+  const reason = `Expected to find out whether there is device '${gpu}', received ${error.message}`;
+  return { usable: false, reason, installed: false };
 }
 
 function unavailable(reason: string, cause?: unknown): XgenmmError {

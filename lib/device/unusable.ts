@@ -25,8 +25,30 @@ export function judgeProbe(
       `${probe.identity} at ${path}: build or install it again`,
     );
   }
+  if (!areDevices(probe.devices)) {
+    return sentence(
+      gpu,
+      'an addon that lists its devices',
+      `something else from ${path}: build or install it again`,
+    );
+  }
   if (probe.devices.some(({ backend }) => backend === BACKENDS[gpu])) return probe.devices;
   return sentence(gpu, GPU[gpu].device, `none: ${GPU[gpu].advice}`);
+}
+
+/** Numbers that JSON does not know are null. */
+function areDevices(devices: unknown): devices is NativeDevice[] {
+  return (
+    Array.isArray(devices) &&
+    devices.every((device: Record<keyof NativeDevice, unknown> | null) => {
+      if (typeof device !== 'object' || device === null) return false;
+      const { name, description, backend, kind, freeBytes, totalBytes } = device;
+      return (
+        [name, description, backend, kind].every((text) => typeof text === 'string') &&
+        [freeBytes, totalBytes].every((bytes) => typeof bytes === 'number')
+      );
+    })
+  );
 }
 
 /** Why an addon did not load, from what the system's loader said: glibc's, musl's, macOS' or Windows'. */

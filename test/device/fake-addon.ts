@@ -31,6 +31,9 @@ const BODIES = {
   works: WORKING,
   crashes: `#include <signal.h>\n__attribute__((constructor)) static void start(void) { raise(SIGSEGV); }`,
   hangs: `#include <unistd.h>\n__attribute__((constructor)) static void start(void) { for (;;) pause(); }`,
+  /** Something that fd 3 means another thing to. */
+  garbles: `#include <unistd.h>\n${WORKING}\n__attribute__((constructor)) static void start(void) { (void)!write(3, "garbage\\n", 8); }`,
+  floods: `#include <unistd.h>\n__attribute__((constructor)) static void start(void) { static char zeros[4096]; while (write(3, zeros, sizeof zeros) > 0); }`,
   needs: `int function_of_a_library(void);\nint (*use)(void) = function_of_a_library;`,
 };
 

@@ -218,6 +218,76 @@ describe('a package that is damaged', () => {
   });
 });
 
+test('what fails in a way that nobody thought of is no GPU', async () => {
+  addPackage('linux-x64-cuda');
+  const gpus = new Gpus(
+    root,
+    () => MAIN,
+    LINUX,
+    () => Promise.reject(new Error('no luck')),
+  );
+  expect(await gpus.state('cuda')).toEqual({
+    usable: false,
+    installed: false,
+    reason: "Expected to find out whether there is device 'cuda', received no luck",
+  });
+});
+
+describe('somebody who gives up', () => {
+  /** The signals of probes that end when they are cancelled, or with `answers`. */
+  function hangingGpus(...answers: Probe[]) {
+    addPackage('linux-x64-cuda');
+    const signals: AbortSignal[] = [];
+    const gpus = new Gpus(
+      root,
+      () => MAIN,
+      LINUX,
+      (_, signal) => {
+        signals.push(signal as AbortSignal);
+        const answer = answers.shift();
+        if (answer !== undefined) return Promise.resolve(answer);
+        return new Promise((resolve) =>
+          signal?.addEventListener('abort', () => resolve({ kind: 'crashes', how: 'SIGKILL' })),
+        );
+      },
+    );
+    return { gpus, signals, answers };
+  }
+
+  test('ends the probe if nobody else waits, and what came of it is not kept', async () => {
+    const { gpus, signals, answers } = hangingGpus();
+    const first = new AbortController();
+    const second = new AbortController();
+    const opening = gpus.openBest(first.signal);
+    const state = gpus.state('cuda', second.signal);
+    await vi.waitFor(() => expect(signals).toHaveLength(1));
+    first.abort(new Error('first'));
+    await expect(opening).rejects.toThrow('first');
+    expect(signals[0]?.aborted).toBe(false);
+    second.abort(new Error('second'));
+    await expect(state).rejects.toThrow('second');
+    expect(signals[0]?.aborted).toBe(true);
+    expect(warnings).toEqual([]);
+    answers.push(RUNS);
+    expect(await gpus.state('cuda')).toMatchObject({ usable: true });
+    expect(signals).toHaveLength(2);
+    expect(await gpus.state('cuda', new AbortController().signal)).toMatchObject({ usable: true });
+    expect(signals).toHaveLength(2);
+  });
+
+  test('before it began tries nothing', async () => {
+    const { gpus, signals } = hangingGpus();
+    await expect(gpus.state('cuda', AbortSignal.abort(new Error('early')))).rejects.toThrow('early');
+    expect(signals).toEqual([]);
+  });
+
+  test("is not the one who pressed Ctrl-C in a program that goes on: it's tried again", async () => {
+    const { gpus, signals } = hangingGpus({ kind: 'crashes', how: 'SIGINT', interrupted: true }, RUNS);
+    expect(await gpus.state('cuda')).toMatchObject({ usable: true });
+    expect(signals).toHaveLength(2);
+  });
+});
+
 describe('a device by its name', () => {
   test.each<[Parameters<Gpus['open']>[0], Partial<Host>, string]>([
     [

@@ -65,6 +65,16 @@ function loadUnder(flags: string[], ...options: object[]) {
 const there = () => relative(root, join(installation, 'dist', 'cli', 'main.js'));
 
 describe.runIf(hasCompiler && process.arch === 'x64')('an addon for CUDA', () => {
+  /** The processes that try it. */
+  const hanging = () =>
+    readdirSync('/proc').filter((pid) => {
+      try {
+        return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(addon);
+      } catch {
+        return false;
+      }
+    });
+
   test.each<[keyof typeof NO_LIBRARY, RegExp]>([
     ['libcuda', /Expected NVIDIA's driver for device 'cuda', received no libcuda\.so\.1: install the driver/],
     [
@@ -103,7 +113,35 @@ describe.runIf(hasCompiler && process.arch === 'x64')('an addon for CUDA', () =>
 
   test('that hangs is given up', async () => {
     install('hangs');
-    expect(await probeAddon(addon, 300)).toEqual({ kind: 'crashes', how: 'no answer in 0.3 s' });
+    expect(await probeAddon(addon, undefined, 300)).toEqual({ kind: 'crashes', how: 'no answer in 0.3 s' });
+  });
+
+  test.each<[Parameters<typeof compileAddon>[1], string]>([
+    ['garbles', 'an answer that makes no sense'],
+    ['floods', 'an answer without an end'],
+  ])('that %s the answer takes no process of the user with it', async (behaviour, how) => {
+    install(behaviour);
+    expect(await probeAddon(addon)).toEqual({ kind: 'crashes', how });
+  });
+
+  test('that hangs keeps nothing alive once nobody waits', async () => {
+    install('hangs');
+    const program = `
+      const { loadModel } = await import(${JSON.stringify(pathToFileURL(join(installation, 'dist', 'index.js')).href)});
+      await loadModel(${JSON.stringify(modelFile('tiny-f32'))}, { signal: AbortSignal.timeout(500) }).catch(({ name }) => console.log(name));`;
+    const started = performance.now();
+    const run = await runProgram(process.execPath, ['--input-type=module', '--eval', program]);
+    expect(run).toEqual({ code: 0, stdout: 'TimeoutError\n', stderr: '' });
+    expect(performance.now() - started).toBeLessThan(20_000);
+    await vi.waitFor(() => expect(hanging()).toEqual([]), 10_000);
+  });
+
+  test('that hangs ends with a Ctrl-C, which is told apart from a crash', async () => {
+    install('hangs');
+    const probe = probeAddon(addon);
+    await vi.waitFor(() => expect(hanging()).toHaveLength(1), 10_000);
+    process.kill(Number(hanging()[0]), 'SIGINT');
+    expect(await probe).toEqual({ kind: 'crashes', how: 'SIGINT', interrupted: true });
   });
 
   test('is not tried by an application that was started in place of Node.js to try it', async () => {
@@ -128,16 +166,6 @@ describe.runIf(hasCompiler && process.arch === 'x64')('an addon for CUDA', () =>
 
   test('that hangs does not outlive the process that tried it', async () => {
     install('hangs');
-    const hanging = () =>
-      readdirSync('/proc').filter((pid) => {
-        try {
-          return (
-            /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(addon)
-          );
-        } catch {
-          return false;
-        }
-      });
     const program = `
       const { loadModel } = await import(${JSON.stringify(pathToFileURL(join(installation, 'dist', 'index.js')).href)});
       loadModel(${JSON.stringify(modelFile('tiny-f32'))});

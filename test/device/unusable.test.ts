@@ -148,6 +148,25 @@ describe('what was tried in another process', () => {
     );
   });
 
+  test.each<[string, unknown]>([
+    ['none', undefined],
+    ['no list', { length: 1 }],
+    ['null', [null]],
+    ['a text', ['CUDA0']],
+    ['one without a backend', [{ ...device, backend: undefined }]],
+    ['one whose memory is no number', [{ ...device, backend: 'CUDA', freeBytes: null }]],
+  ])('devices that are %s are refused', (_, devices) => {
+    expect(judge({ kind: 'runs', identity: 'xgen-mm 1.2.3 cuda', devices })).toBe(
+      `Expected an addon that lists its devices for device 'cuda', received something else from ${PATH}: build or install it again`,
+    );
+  });
+
+  test('an addon that does not say what it is is refused', () => {
+    expect(judge({ kind: 'runs', identity: undefined, devices: [device] })).toMatch(
+      /^Expected an addon that is xgen-mm 1\.2\.3 cuda for device 'cuda', received undefined at \/app/,
+    );
+  });
+
   test.each<[Probe, RegExp]>([
     [
       { kind: 'runs', identity: 'xgen-mm 1.2.3 cuda', devices: [device] },
