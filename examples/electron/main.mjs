@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { app, BrowserWindow, dialog, ipcMain } from 'electron';
 import { loadModel } from 'xgen-mm';
 
-/** Questions that are being answered, by the ids that the windows gave them. */
+/** Questions that are being answered, by the ids that the windows gave them, which no two of them share. */
 const running = new Map();
+/** What becomes of a page that asked; the second is a reload, too. */
+const GONE = ['destroyed', 'did-navigate', 'render-process-gone'];
 let model;
 let quitting = false;
 
@@ -31,7 +33,7 @@ ipcMain.handle('ask', async ({ sender }, id, question, picture) => {
   const { signal } = controller;
   const cancel = () => controller.abort();
   running.set(id, cancel);
-  sender.once('destroyed', cancel);
+  for (const end of GONE) sender.on(end, cancel);
   try {
     // Bytes only: with a path a window could read any file.
     const images = picture === undefined ? [] : [{ image: new Uint8Array(picture) }];
@@ -44,7 +46,7 @@ ipcMain.handle('ask', async ({ sender }, id, question, picture) => {
     return { finishReason: 'cancelled' };
   } finally {
     running.delete(id);
-    sender.off('destroyed', cancel);
+    for (const end of GONE) sender.off(end, cancel);
   }
 });
 ipcMain.on('cancel', (_, id) => running.get(id)?.());

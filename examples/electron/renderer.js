@@ -10,7 +10,8 @@ const send = document.querySelector('#send');
 const answer = document.querySelector('#answer');
 
 let bytes;
-let asked = 0;
+/** The id of the last question, which nobody else has: not another window, nor this one before it was reloaded. */
+let asked;
 let answering = false;
 
 async function show(dropped) {
@@ -27,12 +28,12 @@ function setAnswering(now) {
 }
 
 async function ask() {
-  const id = ++asked;
+  asked = crypto.randomUUID();
   answer.className = '';
   answer.textContent = '';
   setAnswering(true);
   try {
-    const { text, finishReason } = await bridge.ask(id, question.value, bytes);
+    const { text, finishReason } = await bridge.ask(asked, question.value, bytes);
     // What was cancelled keeps the pieces that had come.
     if (finishReason !== 'cancelled') answer.textContent = text;
   } catch ({ message }) {

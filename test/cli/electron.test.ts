@@ -26,7 +26,7 @@ test("the main process answers windows, and cancels what they don't want any mor
     vi.unstubAllEnvs(),
   );
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  const { whole, cancelled, closed, cut, quits, windows } = JSON.parse(stdout);
+  const { whole, cancelled, closed, reloaded, crashed, cut, quits, windows } = JSON.parse(stdout);
   const model = await loadModel(file, { threads: 1 });
   const { text, finishReason } = await model
     .chat()
@@ -34,7 +34,7 @@ test("the main process answers windows, and cancels what they don't want any mor
     .finally(() => model.dispose());
   expect(whole).toEqual({ pieces: expect.any(Array), answer: { text, finishReason }, listeners: 0 });
   expect(whole.pieces.join('')).toBe(text);
-  for (const ended of [cancelled, closed]) {
+  for (const ended of [cancelled, closed, reloaded, crashed]) {
     expect(ended).toEqual({
       pieces: expect.any(Array),
       answer: { finishReason: 'cancelled' },
@@ -85,15 +85,19 @@ test.skipIf(browser === undefined)(`the window shows an answer (needs one of ${B
       { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 60_000 },
     );
     const seen = /<title>(.*)<\/title>/.exec(dom)?.[1] ?? '';
-    expect(JSON.parse(decodeURIComponent(seen))).toEqual({
+    const told = JSON.parse(decodeURIComponent(seen));
+    const ids = told.asked.map(({ id }: { id: string }) => id);
+    expect(new Set(ids).size).toBe(3);
+    const id = expect.stringMatching(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);
+    expect(told).toEqual({
       // What is dropped is shown and sent.
       picture: 'blob:',
       asked: [
-        { id: 1, question: 'What is <b>this</b>?', bytes: 4 },
-        { id: 2, question: 'What is <b>this</b>?', bytes: 4 },
-        { id: 3, question: 'What is <b>this</b>?', bytes: 4 },
+        { id, question: 'What is <b>this</b>?', bytes: 4 },
+        { id, question: 'What is <b>this</b>?', bytes: 4 },
+        { id, question: 'What is <b>this</b>?', bytes: 4 },
       ],
-      cancelled: [2],
+      cancelled: [ids[1]],
       // Whole; as far as it had come; what went wrong.
       answers: ['A <b>cat</b>.', 'A ', 'No memory'],
       buttons: ['Stop', 'Ask', 'Stop', 'Ask', 'Stop', 'Ask'],

@@ -1,6 +1,6 @@
 // A stand-in for Electron's main process, as far as examples/electron/main.mjs uses it, and for somebody who uses the application:
-// becomes ready, asks a question about a picture, asks another and cancels it, asks a third and closes its window, asks a fourth and
-// quits. Prints as JSON what the windows were told.
+// becomes ready, asks a question about a picture, asks another and cancels it, asks a third and closes its window, asks more and reloads
+// the page or sees it crash, asks a last one and quits. Prints as JSON what the windows were told.
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 
@@ -85,7 +85,8 @@ function ask(id, onPiece, ...args) {
   const result = ipcMain
     .invoke('ask', { sender }, id, ...args)
     .catch(({ code, message }) => ({ code, message }));
-  return result.then((answer) => ({ pieces, answer, listeners: sender.listenerCount('destroyed') }));
+  // The one for pieces is this function's.
+  return result.then((answer) => ({ pieces, answer, listeners: sender.eventNames().length - 1 }));
 }
 
 // The application's main module has run to its end when its first timer could.
@@ -97,9 +98,13 @@ setTimeout(async () => {
   const whole = await ask(1, () => {}, 'What is this?', picture);
   const cancelled = await ask(2, () => ipcMain.emit('cancel', {}, 2), long);
   const closed = await ask(3, (sender) => sender.emit('destroyed'), long);
+  const reloaded = await ask(4, (sender) => sender.emit('did-navigate'), long);
+  const crashed = await ask(5, (sender) => sender.emit('render-process-gone'), long);
   const gone = new Promise((resolve) => app.once('will-quit', resolve));
-  const cut = await ask(4, () => app.quits === 0 && app.quit(), long);
+  const cut = await ask(6, () => app.quits === 0 && app.quit(), long);
   await gone;
   const windows = BrowserWindow.opened;
-  console.log(JSON.stringify({ whole, cancelled, closed, cut, quits: app.quits, windows }));
+  console.log(
+    JSON.stringify({ whole, cancelled, closed, reloaded, crashed, cut, quits: app.quits, windows }),
+  );
 });

@@ -2,6 +2,8 @@
 const { heard, say, end } = window.main;
 const find = (selector) => document.querySelector(selector);
 const seen = { picture: '', asked: heard.asked, cancelled: heard.cancelled, answers: [], buttons: [] };
+/** The id of a question, the first being 1. */
+const idOf = (number) => heard.asked[number - 1].id;
 const soon = () => new Promise((resolve) => setTimeout(resolve, 50));
 
 async function press() {
@@ -25,16 +27,16 @@ async function settled() {
   find('#question').value = 'What is <b>this</b>?';
 
   await press();
-  say(1, 'A ');
-  say(1, '<b>cat</b>.');
+  say(idOf(1), 'A ');
+  say(idOf(1), '<b>cat</b>.');
   end('resolve', { text: 'A <b>cat</b>.', finishReason: 'stop' });
   await settled();
 
   await press();
-  say(2, 'A ');
+  say(idOf(2), 'A ');
   find('#send').click();
   await settled();
-  say(1, 'late');
+  say(idOf(1), 'late');
 
   await press();
   end('reject', new Error('No memory'));
