@@ -25,10 +25,19 @@ function findCuda() {
   const folders = [process.env.CUDA_PATH, process.env.CUDA_HOME, '/usr/local/cuda', '/opt/cuda']
     .filter((folder) => folder)
     .map((folder) => join(folder, 'bin'));
-  const nvcc = process.env.CUDACXX || findProgram('nvcc', folders);
-  if (nvcc === undefined || spawnSync(nvcc, ['--version']).status !== 0) {
+  const { CUDACXX } = process.env;
+  const nvcc = CUDACXX || findProgram('nvcc', folders);
+  if (nvcc === undefined) {
     throw new Error(
       'Expected the CUDA toolkit for --cuda, received no nvcc on the PATH or under CUDA_PATH: install it from https://developer.nvidia.com/cuda-downloads, or set CUDACXX to its nvcc',
+    );
+  }
+  if (spawnSync(nvcc, ['--version']).status !== 0) {
+    const remedy = CUDACXX
+      ? "set CUDACXX to the toolkit's nvcc, or to nothing to have it looked for"
+      : 'install the toolkit again, or set CUDACXX to the nvcc of another one';
+    throw new Error(
+      `Expected an nvcc that runs for --cuda, received ${CUDACXX ? 'CUDACXX=' : ''}${nvcc}, which does not: ${remedy}`,
     );
   }
   return { CMAKE_CUDA_COMPILER: nvcc };
@@ -39,7 +48,7 @@ function findVulkan() {
   const glslc = findProgram('glslc', sdk ? [join(sdk, 'bin'), join(sdk, 'Bin')] : []);
   if (glslc === undefined) {
     throw new Error(
-      'Expected the Vulkan SDK for --vulkan, received no glslc on the PATH or under VULKAN_SDK: install it from https://vulkan.lunarg.com, or on Debian and Ubuntu with `apt-get install libvulkan-dev glslc spirv-headers`',
+      'Expected the Vulkan SDK for --vulkan, received no glslc on the PATH or under VULKAN_SDK: install it from https://vulkan.lunarg.com, or on Debian and Ubuntu with `apt-get install libvulkan-dev glslc spirv-headers` (those of Debian 12 are too old)',
     );
   }
   // ggml tries this, too, and then compiles shaders that need it all the same.

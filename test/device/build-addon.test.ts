@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { runScript } from '../cli/run.js';
 
@@ -20,7 +21,7 @@ describe('building the addon', () => {
       ['--cuda'],
       { CUDACXX: '/nowhere/nvcc' },
       1,
-      /^Expected (the CUDA toolkit for --cuda, received no nvcc .*CUDACXX to its nvcc|Linux or Windows for --cuda.*)\n$/,
+      /^Expected (an nvcc that runs for --cuda, received CUDACXX=\/nowhere\/nvcc, which does not: set CUDACXX .*|Linux or Windows for --cuda.*)\n$/,
     ],
     [
       ['--vulkan'],
@@ -33,4 +34,16 @@ describe('building the addon', () => {
     expect({ code: run.code, stdout: run.stdout }).toEqual({ code, stdout: '' });
     expect(run.stderr).toMatch(message);
   });
+
+  const installed = ['/usr/local/cuda', '/opt/cuda'].some((folder) => existsSync(folder));
+  test.skipIf(installed || process.platform === 'darwin')(
+    'a missing nvcc is named (needs none)',
+    async () => {
+      const run = await build(['--cuda'], { CUDACXX: '', CUDA_PATH: '', CUDA_HOME: '', PATH: '' });
+      expect(run.code).toBe(1);
+      expect(run.stderr).toMatch(
+        /^Expected the CUDA toolkit for --cuda, received no nvcc .*CUDACXX to its nvcc\n$/,
+      );
+    },
+  );
 });
