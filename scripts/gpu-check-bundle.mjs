@@ -1,4 +1,4 @@
-// node scripts/gpu-check-bundle.mjs: puts what scripts/gpu-check needs into build/xgen-mm-gpu-check.tar.gz, for a machine with a GPU and
+// `node scripts/gpu-check-bundle.mjs` puts what scripts/gpu-check needs into build/xgen-mm-gpu-check.tar.gz, for a machine with a GPU and
 // neither Node.js nor a network: the core and its tests, the pinned ggml, what of llama.cpp its llama-bench is made of, fixtures, small models.
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -11,6 +11,11 @@ import { makeFixtures } from './fixtures.mjs';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Of the tarball: what goes along to a borrowed machine is limited. */
 const MOST_BYTES = 64 * 2 ** 20;
+const HELP = `Usage: node scripts/gpu-check-bundle.mjs
+
+Makes build/xgen-mm-gpu-check.tar.gz, which is carried to a machine with a GPU and unpacked there: scripts/gpu-check in it needs neither
+Node.js nor a network. What is missing here, such as the pinned ggml and llama.cpp, is fetched first.
+`;
 const FIXTURES = join('build', 'fixtures');
 const LLAMA_CPP = join('build', 'gpu-check', 'llama.cpp');
 /** The others are as large again, and hold the same weights. */
@@ -72,4 +77,9 @@ async function makeBundle() {
   }
 }
 
-await makeBundle();
+const [argument] = process.argv.slice(2);
+if (argument === '--help' || argument === '-h') process.stdout.write(HELP);
+else if (argument !== undefined) {
+  process.stderr.write(`Expected no argument but --help, received ${argument}\n`);
+  process.exitCode = 2;
+} else await makeBundle();
