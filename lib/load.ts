@@ -39,7 +39,10 @@ export interface LoadOptions {
    * ERR_XGENMM_DEVICE_UNAVAILABLE and the reason.
    */
   device?: Device | undefined;
-  /** Layers of the language model on the GPU, the last ones first; default: as many as its memory holds. */
+  /**
+   * Layers of the language model on the GPU, the last ones first; 0 for none, as many as there are or more for all. Default: as many as
+   * its memory holds.
+   */
   gpuLayers?: number | undefined;
   /** Where pictures are encoded; default `'auto'`: as `device` says, as far as memory allows. At most one kind of GPU takes part. */
   visionDevice?: Device | undefined;
@@ -68,11 +71,12 @@ export interface LoadOptions {
 
 /** The native core's own limits. */
 const MAX_POSITIONS = 2 ** 20;
-const MAX_LAYERS = 2 ** 20;
+/** More than a model has stand for all that it has. */
+export const gpuLayerCount = integerBetween(0, 2 ** 20);
 
 const LOAD_RULES: Rules<LoadOptions> = {
   device: oneOf(...DEVICES),
-  gpuLayers: integerBetween(0, MAX_LAYERS),
+  gpuLayers: gpuLayerCount,
   visionDevice: oneOf(...DEVICES),
   // More only fight for the processors, and ggml's threads spin while they wait.
   threads: integerBetween(1, 4 * availableParallelism()),

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { DEVICES, type Device } from '../device/gpu.js';
-import { loadModel } from '../load.js';
+import { gpuLayerCount, loadModel } from '../load.js';
 import type { Model } from '../model.js';
-import { nonNegativeInteger, positiveInteger } from '../options.js';
+import { positiveInteger } from '../options.js';
 import { anyOf, numberThat } from './flag-values.js';
 import type { StageBar } from './stage-bar.js';
 
@@ -39,8 +39,8 @@ export function addModelFlags(command: Command): Command {
     )
     .option(
       '--gpu-layers <count>',
-      'layers of the language model on the GPU (default: as many as fit)',
-      numberThat(nonNegativeInteger),
+      'layers of the language model on the GPU: 0 for none, as many as there are or more for all (default: as many as fit)',
+      numberThat(gpuLayerCount),
     )
     .option('--vision-device <name>', 'what encodes pictures (default: as --device)', anyOf(DEVICES));
 }

@@ -240,5 +240,10 @@ describe.runIf(hasCompiler && process.arch === 'x64')('an addon for CUDA', () =>
     const { code, stderr } = await ask('--device', 'gpu');
     expect(code).toBe(2);
     expect(stderr).toContain('Allowed choices are auto, cpu, cuda, metal, vulkan');
+    for (const count of ['-1', '1048577', 'all']) {
+      const refused = await ask('--gpu-layers', count);
+      expect(refused.code).toBe(2);
+      expect(refused.stderr).toContain('Expected an integer from 0 to 1048576.');
+    }
   });
 });
