@@ -136,6 +136,23 @@ describe.runIf(hasCompiler && process.arch === 'x64')('an addon for CUDA', () =>
     await vi.waitFor(() => expect(hanging()).toEqual([]), 10_000);
   });
 
+  test('that hangs ends with the command line that a Ctrl-C ends', async () => {
+    install('hangs');
+    const args = [join(root, there()), 'ask', modelFile('tiny-f32'), 'Hi'];
+    // A process group of its own, as a terminal gives a command one.
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
+    const exit = new Promise((resolve) => child.on('close', resolve));
+    await vi.waitFor(() => expect(hanging()).toHaveLength(1), 10_000);
+    const interrupted = performance.now();
+    process.kill(-(child.pid as number), 'SIGINT');
+    expect(await exit).toBe(130);
+    expect(performance.now() - interrupted).toBeLessThan(20_000);
+    expect(output).toBe('');
+    await vi.waitFor(() => expect(hanging()).toEqual([]), 10_000);
+  });
+
   test('that hangs ends with a Ctrl-C, which is told apart from a crash', async () => {
     install('hangs');
     const probe = probeAddon(addon);
