@@ -25,7 +25,7 @@ const binary = [join(folder, 'native-tests'), join(folder, 'Release', 'native-te
 if (binary === undefined) throw new Error(`no native-tests in ${folder}`);
 const [command, ...args] =
   values.filter === undefined
-    ? ['ctest', '--test-dir', folder, '--output-on-failure', '-C', 'Release']
+    ? ['ctest', '--test-dir', folder, '--parallel', '2', '--output-on-failure', '-C', 'Release']
     : [binary, ...values.filter];
 const { status } = spawnSync(command, args, { stdio: 'inherit' });
 process.exit(status ?? 1);
