@@ -50,7 +50,7 @@ void check_chunks_and_wrapping(const std::vector<Case>& cases, const std::string
     Ring cpu(file, type, 1024, 64);
     Ring gpu(file, type, 1024, 64, 1, kind, layout);
     CHECK_EQ(gpu.cache().slot(0).ring(), 256);
-    for (const int length : {40, 600}) {
+    for (const int length : {40, 300}) {
       const Prompt prompt = cpu.prompt(length, 2);
       const std::vector<float> expected = cpu.run(prompt, {64});
       for (const auto& chunks : std::vector<std::vector<int>>{{64}, {50, 1, 3}})
@@ -180,7 +180,7 @@ TEST(gpu_slots_copy_beginnings_and_roll_back) {
     Ring gpu(file, type, 1024, 64, 2, TestGpu::kind());
     Ring cpu(file, type, 1024, 64);
     KvCache& cache = gpu.cache();
-    for (const int length : {120, 700}) {
+    for (const int length : {120, 400}) {
       const Prompt trunk = gpu.prompt(length, 5);
       const int window = gpu.config().window;
       const int oldest = length <= 256 ? 10 : length - 256 + window - 1;
