@@ -19,7 +19,7 @@ LoadOptions on_gpu(int sequences = 2) {
   return options;
 }
 
-TEST(gpu_engine_says_where_it_computes) {
+TEST(gpu_requests_are_told_where_they_compute) {
   const PretendGpus gpus;
   Listener listener;
   Engine engine(on_gpu(), listener.sink());
@@ -32,7 +32,7 @@ TEST(gpu_engine_says_where_it_computes) {
   CHECK_EQ(fractions.back(), 1.0);
 }
 
-TEST(gpu_engine_cancels_and_stops_at_any_time) {
+TEST(gpu_requests_are_cancelled_and_stopped_at_any_time) {
   PretendGpus gpus({PretendGpus::kPlenty, PretendGpus::kPlenty});
   std::mt19937 random(7);
   for (int round = 0; round < 30; ++round) {
@@ -61,7 +61,7 @@ TEST(gpu_engine_cancels_and_stops_at_any_time) {
   }
 }
 
-TEST(gpu_engine_cancels_while_it_loads) {
+TEST(gpu_requests_are_cancelled_while_a_model_loads) {
   PretendGpus gpus;
   int cancelled = 0;
   for (int progress = 0; progress < 40; ++progress) {
@@ -81,7 +81,7 @@ TEST(gpu_engine_cancels_while_it_loads) {
 }
 
 // What is guessed is computed beside an answer's own tokens, and each column by itself.
-TEST(gpu_engine_speculates_exactly) {
+TEST(gpu_requests_speculate_exactly) {
   const PretendGpus gpus;
   std::vector<int32_t> expected;
   uint64_t plain_steps = 0;
