@@ -9,10 +9,13 @@
 // Longer than a test ought to take.
 constexpr double kLongSeconds = 5;
 
-// Whether a test's name contains one of the filters, if there are any.
+// Whether a test's name contains one of the filters, or begins with one that has ^ before it, if
+// there are any.
 static bool is_chosen(const char* name, const std::vector<const char*>& filters) {
   for (const char* filter : filters) {
-    if (std::strstr(name, filter) != nullptr) return true;
+    const bool begins = filter[0] == '^';
+    const char* found = std::strstr(name, begins ? filter + 1 : filter);
+    if (begins ? found == name : found != nullptr) return true;
   }
   return filters.empty();
 }
