@@ -1,4 +1,4 @@
-import type { NativeInspection } from '../native.js';
+import type { NativeInspection } from '../native-file.js';
 import { formatBytes } from '../quantity.js';
 import type { DeviceEstimate } from './memory-estimate.js';
 import { formatTable } from './table.js';

@@ -1,4 +1,5 @@
-import type { NativeInspection, NativeSystemInfo } from '../native.js';
+import type { NativeSystemInfo } from '../native.js';
+import type { NativeInspection } from '../native-file.js';
 
 export type KvType = 'f32' | 'f16' | 'q8_0';
 const KV_TYPES: readonly KvType[] = ['f32', 'f16', 'q8_0'];

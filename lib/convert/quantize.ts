@@ -4,7 +4,8 @@ import { Caller } from '../caller.js';
 import { translated } from '../engine.js';
 import { XgenmmError } from '../errors.js';
 import { modelPath } from '../model-path.js';
-import type { NativeListing, NativeTensorType } from '../native.js';
+import type { NativeTensorType } from '../native.js';
+import type { NativeListing } from '../native-file.js';
 import {
   abortSignal,
   callback,

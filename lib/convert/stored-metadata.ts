@@ -1,5 +1,5 @@
 import { XgenmmError } from '../errors.js';
-import type { NativeListing } from '../native.js';
+import type { NativeListing } from '../native-file.js';
 import type { Value } from './gguf-header.js';
 import { type InputFile, readFully } from './input-file.js';
 

@@ -1,7 +1,8 @@
 import { type Engine, translated } from '../engine.js';
 import { XgenmmError } from '../errors.js';
 import { openEngine } from '../load.js';
-import type { NativeInspection, NativeModule } from '../native.js';
+import type { NativeModule } from '../native.js';
+import type { NativeInspection } from '../native-file.js';
 import { CONTEXT_SIZE } from './samples.js';
 
 /** How a model that is run on samples is loaded. */
