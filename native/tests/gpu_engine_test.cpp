@@ -41,16 +41,7 @@ TEST(gpu_requests_are_cancelled_and_stopped_at_any_time) {
     {
       Engine engine(on_gpu(), listener.sink());
       if (round % 3 != 0) listener.wait(0);
-      for (RequestId id = 1; id <= kRequests; ++id) {
-        if (id % 3 == 0) {
-          engine.submit(id, EncodeRequest{picture(90, 200), ImageMode::kAnyres});
-        } else if (id == 4) {
-          engine.submit(id, LogitsRequest{{std::vector<int32_t>(300, 8), {}}, 0, true});
-        } else {
-          engine.submit(id, generate({static_cast<int32_t>(id), 9}, 400));
-        }
-        if (random() % 3 == 0) engine.cancel(id);
-      }
+      submit_some(engine, kRequests, random);
       if (round % 7 == 1) engine.cancel(0);
       std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
       engine.stop();

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <random>
 #include <tuple>
 #include <vector>
 
@@ -90,6 +91,20 @@ inline PictureView picture(int width, int height, int seed = 0) {
     }
   }
   return picture;
+}
+
+// Requests 1 .. count of every kind, some of them cancelled at once.
+inline void submit_some(Engine& engine, RequestId count, std::mt19937& random) {
+  for (RequestId id = 1; id <= count; ++id) {
+    if (id % 3 == 0) {
+      engine.submit(id, EncodeRequest{picture(90, 200), ImageMode::kAnyres});
+    } else if (id == 4) {
+      engine.submit(id, LogitsRequest{{std::vector<int32_t>(300, 8), {}}, 0, true});
+    } else {
+      engine.submit(id, generate({static_cast<int32_t>(id), 9}, 400));
+    }
+    if (random() % 3 == 0) engine.cancel(id);
+  }
 }
 
 inline std::vector<int32_t> generated(Listener& listener, RequestId request) {
