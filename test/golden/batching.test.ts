@@ -34,12 +34,12 @@ const conversations = Array.from({ length: CHATS }, (_, k) => {
   };
 });
 
-/** Both turns of a conversation; a signal is for the second. */
-async function converse(model: Model, k: number, signal?: AbortSignal): Promise<Answer[]> {
+/** Both turns of a conversation; `begin` is called as the second begins and gives its signal. */
+async function converse(model: Model, k: number, begin?: () => AbortSignal): Promise<Answer[]> {
   const { question, options } = conversations[k] as (typeof conversations)[number];
   const chat = model.chat();
   const first = await chat.ask(question, options);
-  return [first, await chat.ask('And now?', { ...options, signal })];
+  return [first, await chat.ask('And now?', { ...options, signal: begin?.() })];
 }
 
 function comparable({ text, tokens, finishReason, logprobs, usage }: Answer) {
@@ -83,8 +83,10 @@ describe('batching is invisible', () => {
         }
         const controller = new AbortController();
         const reason = new Error(`round ${round}, chat ${k}`);
-        const talk = converse(model, k, controller.signal);
-        setTimeout(() => controller.abort(reason), random.below(400));
+        const talk = converse(model, k, () => {
+          setTimeout(() => controller.abort(reason), random.below(20));
+          return controller.signal;
+        });
         const ended = await talk.catch((error) => error as unknown);
         if (ended === reason) cancelled++;
         else expect((ended as Answer[]).map(comparable)).toEqual(alone[k]?.map(comparable));
