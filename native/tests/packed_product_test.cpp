@@ -126,8 +126,11 @@ std::vector<float> product(const PackedWeights& weights, const std::vector<float
   return out;
 }
 
-// What the kernels are to compute with: f32, bf16 or 8 bits a block of 32.
-std::vector<double> rounded(ggml_type type, const float* x, int64_t width) {
+// What the kernels are to compute with: f32, bf16 or 8 bits, as many values with one scale as ggml
+// takes.
+std::vector<double> rounded(const PanelShape& shape, const float* x) {
+  const ggml_type type = shape.columns;
+  const int64_t width = shape.width;
   std::vector<double> values(static_cast<size_t>(width));
   if (type == GGML_TYPE_F32) return {x, x + width};
   if (type == GGML_TYPE_BF16) {
@@ -136,8 +139,9 @@ std::vector<double> rounded(ggml_type type, const float* x, int64_t width) {
           static_cast<double>(ggml_bf16_to_fp32(ggml_fp32_to_bf16(x[i])));
     return values;
   }
-  for (int64_t b = 0; b < width; b += kBlock) {
-    const int64_t end = std::min(b + kBlock, width);
+  const int64_t together = shape.weights == GGML_TYPE_Q8_0 ? 32 : 256;
+  for (int64_t b = 0; b < width; b += together) {
+    const int64_t end = std::min(b + together, width);
     float largest = 0;
     for (int64_t i = b; i < end; ++i) largest = std::max(largest, std::abs(x[i]));
     for (int64_t i = b; i < end; ++i)
@@ -151,10 +155,10 @@ std::vector<double> rounded(ggml_type type, const float* x, int64_t width) {
 std::vector<double> sums(const Matrix& matrix, const std::vector<float>& x, int64_t columns,
                          const float* bias) {
   const std::vector<float> weights = matrix.values();
-  const ggml_type type = matrix.packed.panel_shape().columns;
   std::vector<double> out;
   for (int64_t c = 0; c < columns; ++c) {
-    const std::vector<double> column = rounded(type, x.data() + c * matrix.width, matrix.width);
+    const std::vector<double> column =
+        rounded(matrix.packed.panel_shape(), x.data() + c * matrix.width);
     for (int64_t r = 0; r < matrix.rows; ++r) {
       double sum = bias == nullptr ? 0.0 : bias[r];
       for (int64_t i = 0; i < matrix.width; ++i)

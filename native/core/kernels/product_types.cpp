@@ -24,6 +24,7 @@ PanelShape::PanelShape(ggml_type weights, int64_t width)
     : weights(weights),
       columns(columns_for(weights)),
       width(width),
+      blocks_per_scale(weights == GGML_TYPE_Q8_0 ? 1 : 8),
       corrections_per_block(weights == GGML_TYPE_Q6_K ? 2 : 1) {}
 
 TileShape::TileShape(ggml_type type, int64_t width) : scale_bytes(0) {

@@ -14,7 +14,7 @@ namespace xgenmm {
 // Rows of weights that are computed together, and columns that are: the width of a panel.
 constexpr int kTileRows = 16;
 constexpr int kPanelColumns = 12;
-// Values with one scale in a column.
+// Values of a column, and of a row of weights, that are multiplied in one go.
 constexpr int kBlock = 32;
 
 constexpr int64_t blocks_in(int64_t width) {
@@ -33,7 +33,7 @@ constexpr int panel_width(int64_t columns) {
 // Where a panel's parts begin. A panel of n columns of `width` values, zeros after them up to a
 // whole number of blocks, is by the type of its columns
 //   I8: int8 values[blocks][8][n][4], or [blocks][n][32] in a full panel where AMX multiplies it;
-//       float scales[blocks][n];  corrections[…][n] of 4 bytes
+//       float scales[blocks / blocks_per_scale][n];  corrections[…][n] of 4 bytes
 //   BF16: bf16 values[blocks][16][n][2]
 //   F32: float values[blocks][32][n]
 // with corrections, per block of 32 values, by the type of the weights:
@@ -44,22 +44,24 @@ struct PanelShape {
   ggml_type weights;
   ggml_type columns;
   int64_t width;
+  // As many values as ggml rounds together beside such weights: 32, or the 256 of a super-block.
+  int blocks_per_scale;
   int corrections_per_block;
 
   // The type of the columns is what this processor multiplies such weights with.
   PanelShape(ggml_type weights, int64_t width);
   int64_t blocks() const { return blocks_in(width); }
+  int64_t scales() const { return blocks() / blocks_per_scale; }
   size_t bytes_per_column() const {
-    const size_t block = columns == GGML_TYPE_I8
-                             ? static_cast<size_t>(kBlock + 4 * (1 + corrections_per_block))
-                             : static_cast<size_t>(kBlock * (columns == GGML_TYPE_F32 ? 4 : 2));
-    return static_cast<size_t>(blocks()) * block;
+    if (columns != GGML_TYPE_I8)
+      return static_cast<size_t>(blocks() * kBlock * (columns == GGML_TYPE_F32 ? 4 : 2));
+    return static_cast<size_t>(blocks() * (kBlock + 4 * corrections_per_block) + 4 * scales());
   }
   size_t scales_at(int columns_in_panel) const {
     return static_cast<size_t>(blocks() * kBlock * columns_in_panel);
   }
   size_t corrections_at(int columns_in_panel) const {
-    return static_cast<size_t>(blocks() * (kBlock + 4) * columns_in_panel);
+    return static_cast<size_t>((blocks() * kBlock + 4 * scales()) * columns_in_panel);
   }
 };
 

@@ -19,9 +19,10 @@ inline void store_bytes(uint8_t* at, Bytes x) {
 }
 
 // A tile of weights in steps of as many values as have one scale. unpack() makes an operand of a
-// step, signed: a row of 64 bytes for each group of four values of sixteen weights.
+// step, signed: a row of 64 bytes for each group of four values of sixteen weights. A super-block
+// is kTogether steps, which have one scale of a column and super_scales() in common.
 struct Q8Steps {
-  static constexpr int kInBlock = 1;
+  static constexpr int kInBlock = 1, kTogether = 1;
   static constexpr bool kHasMinima = false;
   const uint8_t *scales, *values;
 
@@ -36,7 +37,7 @@ struct Q8Steps {
 };
 
 struct Q4Steps {
-  static constexpr int kInBlock = 1;
+  static constexpr int kInBlock = 1, kTogether = 8;
   static constexpr bool kHasMinima = true;
   const uint8_t *scales, *values;
 
@@ -49,18 +50,18 @@ struct Q4Steps {
     }
   }
   Floats row_scales(int64_t step) const {
-    const uint8_t* at = scales + step / 8 * 320;
-    return mul(load_f16(at), load_u8(at + 64 + step % 8 * 16));
+    return load_u8(scales + step / 8 * 320 + 64 + step % 8 * 16);
   }
   Floats row_minima(int64_t step) const {
     const uint8_t* at = scales + step / 8 * 320;
     return mul(load_f16(at + 32), load_u8(at + 192 + step % 8 * 16));
   }
+  Floats super_scales(int64_t index) const { return load_f16(scales + index * 320); }
 };
 
 // The halves of a block.
 struct Q6Steps {
-  static constexpr int kInBlock = 2;
+  static constexpr int kInBlock = 2, kTogether = 16;
   static constexpr bool kHasMinima = false;
   const uint8_t *scales, *values;
 
@@ -77,9 +78,9 @@ struct Q6Steps {
     }
   }
   Floats row_scales(int64_t step) const {
-    const uint8_t* at = scales + step / 16 * 288;
-    return mul(load_f16(at), load_i8(at + 32 + step % 16 * 16));
+    return load_i8(scales + step / 16 * 288 + 32 + step % 16 * 16);
   }
+  Floats super_scales(int64_t index) const { return load_f16(scales + index * 288); }
 };
 
 template <typename Sums>
@@ -125,6 +126,7 @@ class TiledColumns {
   void add_up(Floats (&sums)[P * kPanelColumns]) {
     // Of their own, so that the compiler keeps them in registers.
     Totals<kPanelColumns> front, back;
+    Totals<kPanelColumns> front_total, back_total;
     multiply<0>(0);
     store<0>();
     multiply<1>(1);
@@ -136,17 +138,19 @@ class TiledColumns {
       store<0>();
       multiply<1>(step + 3);
       scale<1>(step + 1, front, back);
+      if constexpr (kHasSuperBlocks) {
+        if ((step + 2) % Steps::kTogether != 0) continue;
+        end_super_block<0>(step / Steps::kTogether, front, front_total);
+        if constexpr (P == 2) end_super_block<1>(step / Steps::kTogether, back, back_total);
+      }
     }
-    XGENMM_UNROLL
-    for (int c = 0; c < kPanelColumns; ++c) sums[c] = front.of[c];
-    if constexpr (P == 2) {
-      XGENMM_UNROLL
-      for (int c = 0; c < kPanelColumns; ++c) sums[kPanelColumns + c] = back.of[c];
-    }
+    put(kHasSuperBlocks ? front_total : front, sums);
+    if constexpr (P == 2) put(kHasSuperBlocks ? back_total : back, sums + kPanelColumns);
   }
 
  private:
   static constexpr int kColumnTile = 4, kWeightTile = 6;
+  static constexpr bool kHasSuperBlocks = Steps::kTogether > 1;
 
   struct FullPanel {
     const uint8_t* values;
@@ -185,18 +189,35 @@ class TiledColumns {
     scale<Set, 0>(step, row_scales, front);
     if constexpr (P == 2) scale<Set, 1>(step, row_scales, back);
   }
-  // As Totals::add_block() and subtract().
+  // As Totals::add().
   template <int Set, int OfPanel>
-  void scale(int64_t step, Floats row_scales, Totals<kPanelColumns>& totals) const {
-    const FullPanel& panel = panels_[OfPanel];
-    const float* scales = panel.scales + step / Steps::kInBlock * kPanelColumns;
+  void scale(int64_t step, Floats row_scales, Totals<kPanelColumns>& sums) const {
     XGENMM_UNROLL
     for (int c = 0; c < kPanelColumns; ++c) {
       const Floats sum = _mm512_cvtepi32_ps(load_bytes(sums_[Set][OfPanel][c]));
-      totals.of[c] = fma(sum, mul(row_scales, spread(scales[c])), totals.of[c]);
+      Floats factors = row_scales;
+      if constexpr (!kHasSuperBlocks)
+        factors = mul(factors, spread(panels_[OfPanel].scales[step * kPanelColumns + c]));
+      sums.of[c] = fma(sum, factors, sums.of[c]);
     }
-    if constexpr (Steps::kHasMinima)
-      totals.subtract(weights_.row_minima(step), panel.corrections + step * kPanelColumns);
+  }
+
+  // What whole_product.h does after the blocks of a super-block.
+  template <int OfPanel>
+  void end_super_block(int64_t index, Totals<kPanelColumns>& sums,
+                       Totals<kPanelColumns>& total) const {
+    const FullPanel& panel = panels_[OfPanel];
+    if constexpr (Steps::kHasMinima) {
+      for (int64_t step = index * Steps::kTogether; step < (index + 1) * Steps::kTogether; ++step)
+        total.subtract(weights_.row_minima(step), panel.corrections + step * kPanelColumns);
+    }
+    total.add(sums, weights_.super_scales(index), panel.scales + index * kPanelColumns);
+    sums = {};
+  }
+
+  static void put(const Totals<kPanelColumns>& sums, Floats* out) {
+    XGENMM_UNROLL
+    for (int c = 0; c < kPanelColumns; ++c) out[c] = sums.of[c];
   }
 
   const Steps weights_;
