@@ -80,11 +80,18 @@ class Head {
   void attend(int64_t first, int64_t head, int64_t batch, const uint8_t* seen) {
     Floats highest[G];
     for (int g = 0; g < G; ++g) highest[g] = spread(-__builtin_inff());
-    for (int64_t block = 0; block < blocks_; ++block) {
-      if (seen[block]) score<G>(block, first, head, batch, highest);
+    constexpr int kBlocks = blocks_at_once(G);
+    for (int64_t block = 0; block < blocks_;) {
+      if (are_seen(seen, block, kBlocks)) {
+        score<G, kBlocks>(block, first, head, batch, highest);
+        block += kBlocks;
+      } else {
+        if (seen[block]) score<G, 1>(block, first, head, batch, highest);
+        ++block;
+      }
     }
     float inverse[G];
-    for (int g = 0; g < G; ++g) inverse[g] = weigh(g, largest(highest[g]), seen);
+    for (int g = 0; g < G; ++g) inverse[g] = weigh<G>(g, largest(highest[g]), seen);
     int64_t d = 0;
     for (; d + kValuesAtOnce * kLanes <= padded_size_; d += kValuesAtOnce * kLanes)
       mix<G, kValuesAtOnce>(d, first, head, batch, inverse, seen);
@@ -96,23 +103,50 @@ class Head {
   }
 
  private:
-  float* scores(int query) const { return scores_ + query * blocks_ * kLanes; }
-
+  // [key blocks][G][16]
   template <int G>
+  float* scores(int64_t block, int query) const {
+    return scores_ + (block * G + query) * kLanes;
+  }
+
+  bool are_seen(const uint8_t* seen, int64_t block, int count) const {
+    if (block + count > blocks_) return false;
+    for (int b = 0; b < count; ++b) {
+      if (!seen[block + b]) return false;
+    }
+    return true;
+  }
+
+  // G queries and B blocks of keys from `block` on.
+  template <int G, int B>
   void score(int64_t block, int64_t first, int64_t head, int64_t batch, Floats highest[G]) {
     const float* queries[G];
-    Floats sums[G];
+    Floats sums[B][G];
     XGENMM_UNROLL
     for (int g = 0; g < G; ++g) {
       queries[g] = a_.queries.row(first + g, head, batch);
-      sums[g] = zeros();
+      XGENMM_UNROLL
+      for (int b = 0; b < B; ++b) sums[b][g] = zeros();
     }
     const float* keys = keys_ + block * padded_size_ * kLanes;
     for (int64_t d = 0; d < a_.head_size; ++d) {
-      const Floats key = load(keys + d * kLanes);
+      Floats of_block[B];
       XGENMM_UNROLL
-      for (int g = 0; g < G; ++g) sums[g] = fma(key, spread(queries[g][d]), sums[g]);
+      for (int b = 0; b < B; ++b) of_block[b] = load(keys + (b * padded_size_ + d) * kLanes);
+      XGENMM_UNROLL
+      for (int g = 0; g < G; ++g) {
+        const Floats value = spread(queries[g][d]);
+        XGENMM_UNROLL
+        for (int b = 0; b < B; ++b) sums[b][g] = fma(of_block[b], value, sums[b][g]);
+      }
     }
+    XGENMM_UNROLL
+    for (int b = 0; b < B; ++b) finish_scores<G>(block + b, first, batch, sums[b], highest);
+  }
+
+  template <int G>
+  void finish_scores(int64_t block, int64_t first, int64_t batch, const Floats (&sums)[G],
+                     Floats highest[G]) {
     const int64_t count = keys_in(block);
     XGENMM_UNROLL
     for (int g = 0; g < G; ++g) {
@@ -122,19 +156,20 @@ class Head {
         s = add(s, load_first_f16(mask, count));
       }
       if (count < kLanes) s = choose(first_lanes(count), s, spread(-__builtin_inff()));
-      store(scores(g) + block * kLanes, s);
+      store(scores<G>(block, g), s);
       // What is no number is not the highest.
       highest[g] = max(s, highest[g]);
     }
   }
 
   // Scores -> exp(score - highest); -> 1 / their sum.
+  template <int G>
   float weigh(int query, float highest, const uint8_t* seen) {
     constexpr float kLog2E = 1.44269504f;
     Floats total = zeros();
     for (int64_t block = 0; block < blocks_; ++block) {
       if (!seen[block]) continue;
-      float* at = scores(query) + block * kLanes;
+      float* at = scores<G>(block, query);
       const Floats weight = exp2_or_zero(mul(sub(load(at), spread(highest)), spread(kLog2E)));
       store(at, weight);
       total = add(total, weight);
@@ -150,21 +185,21 @@ class Head {
     XGENMM_UNROLL
     for (int g = 0; g < G; ++g) XGENMM_UNROLL
     for (int v = 0; v < V; ++v) sums[g][v] = zeros();
-    const int64_t score_stride = blocks_ * kLanes;
     for (int64_t block = 0; block < blocks_; ++block) {
       if (!seen[block]) continue;
-      const int64_t last = block * kLanes + keys_in(block);
-      const bool odd = flags()[block] == kOdd;
-      for (int64_t key = block * kLanes; key < last; ++key) {
-        Floats values[V];
-        XGENMM_UNROLL
-        for (int v = 0; v < V; ++v) values[v] = load(values_ + key * padded_size_ + d + v * kLanes);
+      const float* values = values_ + block * kLanes * padded_size_ + d;
+      const float* weights = scores<G>(block, 0);
+      const int count = keys_in(block);
+      if (flags()[block] != kOdd) {
+        for (int key = 0; key < count; ++key)
+          add_values<G, V>(values + key * padded_size_, weights + key, sums);
+        continue;
+      }
+      for (int key = 0; key < count; ++key) {
         XGENMM_UNROLL
         for (int g = 0; g < G; ++g) {
-          if (odd && is_hidden(first + g, key, batch)) continue;
-          const Floats weight = spread(scores_[g * score_stride + key]);
-          XGENMM_UNROLL
-          for (int v = 0; v < V; ++v) sums[g][v] = fma(values[v], weight, sums[g][v]);
+          if (is_hidden(first + g, block * kLanes + key, batch)) continue;
+          add_values<1, V>(values + key * padded_size_, weights + g * kLanes + key, &sums[g]);
         }
       }
     }
@@ -174,6 +209,20 @@ class Head {
         const int64_t at = d + v * kLanes;
         store_first(out + at, mul(sums[g][v], spread(inverse[g])), a_.head_size - at);
       }
+    }
+  }
+
+  // Of one key, with its weights for G queries.
+  template <int G, int V>
+  static void add_values(const float* values, const float* weights, Floats (*sums)[V]) {
+    Floats of_key[V];
+    XGENMM_UNROLL
+    for (int v = 0; v < V; ++v) of_key[v] = load(values + v * kLanes);
+    XGENMM_UNROLL
+    for (int g = 0; g < G; ++g) {
+      const Floats weight = spread(weights[g * kLanes]);
+      XGENMM_UNROLL
+      for (int v = 0; v < V; ++v) sums[g][v] = fma(of_key[v], weight, sums[g][v]);
     }
   }
 

@@ -15,13 +15,6 @@ static_assert(kQueriesAtOnce <= 8);  // CachedAttention::scratch_bytes()
 constexpr int64_t kGroupValues = 32;
 constexpr int64_t kGroupBytes = 34;
 
-// Blocks that G queries meet at once: as many sums as a product has columns.
-constexpr int blocks_at_once(int queries) {
-  return queries >= kColumnsAtOnce      ? 1
-         : kColumnsAtOnce / queries > 8 ? 8
-                                        : kColumnsAtOnce / queries;
-}
-
 // Vectors of values that G queries mix at once.
 constexpr int values_at_once(int queries) {
   const int vectors = kQueriesAtOnce * kValuesAtOnce / queries;
@@ -102,7 +95,7 @@ class CachedHead {
     for (; at + kBlocks <= count_; at += kBlocks) score<G, kBlocks>(at, kv_head, highest);
     for (; at < count_; ++at) score<G, 1>(at, kv_head, highest);
     float inverse[G];
-    for (int g = 0; g < G; ++g) inverse[g] = weigh(g, largest(highest[g]));
+    for (int g = 0; g < G; ++g) inverse[g] = weigh<G>(g, largest(highest[g]));
     constexpr int kValues = values_at_once(G);
     const int64_t size = a_.cache.head_size;
     int64_t d = 0;
@@ -125,7 +118,11 @@ class CachedHead {
     return oldest > 0 ? oldest : 0;
   }
 
-  float* scores(int query) const { return scores_ + query * a_.cache.rows; }
+  // [entries of seen_][G][16]
+  template <int G>
+  float* scores(int64_t entry, int query) const {
+    return scores_ + (entry * G + query) * kLanes;
+  }
 
   // Entries [at, at + B) of seen_.
   template <int G, int B>
@@ -168,7 +165,7 @@ class CachedHead {
       XGENMM_UNROLL
       for (int b = 0; b < B; ++b) {
         const Seen& seen = seen_[at + b];
-        float* out = scores(g) + (at + b) * kLanes;
+        float* out = scores<G>(at + b, g);
         store(out, mul(sums[g][b], spread(a_.scale)));
         if (!seen.whole) {
           for (int lane = 0; lane < kLanes; ++lane) {
@@ -182,11 +179,12 @@ class CachedHead {
   }
 
   // Scores -> exp(score - highest); -> 1 / their sum.
+  template <int G>
   float weigh(int query, float highest) {
     constexpr float kLog2E = 1.44269504f;
     Floats total = zeros();
     for (int64_t i = 0; i < count_; ++i) {
-      float* at = scores(query) + i * kLanes;
+      float* at = scores<G>(i, query);
       const Floats weight = exp2_or_zero(mul(sub(load(at), spread(highest)), spread(kLog2E)));
       store(at, weight);
       total = add(total, weight);
@@ -206,17 +204,16 @@ class CachedHead {
     for (int64_t i = 0; i < count_; ++i) {
       const Seen& seen = seen_[i];
       const uint8_t* row = a_.cache.value_row(kv_head, int64_t{seen.block} * kLanes);
-      for (int lane = 0; lane < kLanes; ++lane, row += row_bytes) {
-        Floats values[V];
-        XGENMM_UNROLL
-        for (int v = 0; v < V; ++v) values[v] = load_value<T>(row, d + v * kLanes, size);
-        XGENMM_UNROLL
+      const float* weights = scores<G>(i, 0);
+      if (seen.whole) {
+        add_block<G, V>(row, row_bytes, d, size, weights, sums);
+        continue;
+      }
+      for (int lane = 0; lane < kLanes; ++lane) {
         for (int g = 0; g < G; ++g) {
           // Zero times what is not finite is no number.
-          if (!seen.whole && (seen.lanes[g] >> lane & 1) == 0) continue;
-          const Floats weight = spread(scores(g)[i * kLanes + lane]);
-          XGENMM_UNROLL
-          for (int v = 0; v < V; ++v) sums[g][v] = fma(values[v], weight, sums[g][v]);
+          if ((seen.lanes[g] >> lane & 1) == 0) continue;
+          add_values<1, V>(row + lane * row_bytes, d, size, weights + g * kLanes + lane, &sums[g]);
         }
       }
     }
@@ -229,8 +226,39 @@ class CachedHead {
     }
   }
 
+  // The values of sixteen keys, which all queries see.
+  template <int G, int V>
+  static void add_block(const uint8_t* rows, int64_t row_bytes, int64_t d, int64_t size,
+                        const float* weights, Floats (&sums)[G][V]) {
+    // Of their own, so that the compiler keeps them in registers.
+    Floats own[G][V];
+    XGENMM_UNROLL
+    for (int g = 0; g < G; ++g) XGENMM_UNROLL
+    for (int v = 0; v < V; ++v) own[g][v] = sums[g][v];
+    for (int lane = 0; lane < kLanes; ++lane)
+      add_values<G, V>(rows + lane * row_bytes, d, size, weights + lane, own);
+    XGENMM_UNROLL
+    for (int g = 0; g < G; ++g) XGENMM_UNROLL
+    for (int v = 0; v < V; ++v) sums[g][v] = own[g][v];
+  }
+
+  // Of one key, from value `d` on, with its weights for G queries.
+  template <int G, int V>
+  static void add_values(const uint8_t* row, int64_t d, int64_t size, const float* weights,
+                         Floats (*sums)[V]) {
+    Floats values[V];
+    XGENMM_UNROLL
+    for (int v = 0; v < V; ++v) values[v] = load_value<T>(row, d + v * kLanes, size);
+    XGENMM_UNROLL
+    for (int g = 0; g < G; ++g) {
+      const Floats weight = spread(weights[g * kLanes]);
+      XGENMM_UNROLL
+      for (int v = 0; v < V; ++v) sums[g][v] = fma(values[v], weight, sums[g][v]);
+    }
+  }
+
   const CachedAttention& a_;
-  float* scores_;  // [queries, rows], in the order of seen_
+  float* scores_;
   Seen* seen_;
   int64_t count_ = 0;
   const float* queries_[kQueriesAtOnce] = {};

@@ -11,6 +11,7 @@ namespace xgenmm {
 namespace {
 
 constexpr int kLanes = 16;
+constexpr int kTilesAtOnce = 1;
 constexpr int kColumnsAtOnce = 2;
 constexpr int kQueriesAtOnce = 4;
 constexpr int kValuesAtOnce = 1;

@@ -12,6 +12,12 @@ struct Count {
   static constexpr int value = N;
 };
 
+// Blocks of 16 keys that so many queries meet at once: as many sums as a product has.
+constexpr int blocks_at_once(int queries) {
+  const int blocks = kTilesAtOnce * kColumnsAtOnce / queries;
+  return blocks < 1 ? 1 : blocks > 8 ? 8 : blocks;
+}
+
 // Calls visit(first, Count<…>) for groups of neighbouring queries that are computed at once and
 // make up 0 .. queries - 1.
 template <typename Visit>
