@@ -9,7 +9,9 @@
 
 #include "base/pace.h"
 #include "ggml/cpu_device.h"
+#include "ggml/kept_graphs.h"
 #include "image/tiling.h"
+#include "vision/picture_inputs.h"
 #include "vision/resampler.h"
 #include "vision/siglip.h"
 
@@ -69,42 +71,28 @@ class ImageEncoder {
   EncodedImage take() { return std::move(result_); }
 
  private:
-  // What goes into the graphs of as many tiles as a picture may have.
-  struct Black {
-    std::vector<float> patches;
-    std::vector<int32_t> sources;
-    std::vector<ggml_fp16_t> mask;
-
-    explicit Black(const VisionConfig& config);
-  };
-
   // The tensors of the state, without memory.
   void make_state();
-  // Of all its tiles: the first blocks of the tower, a layer of the resampler.
-  std::unique_ptr<Graph> whole_tower_graph(Device& device, int blocks, const Black& black) const;
-  std::unique_ptr<Graph> whole_resample_graph(Device& device, int layer, const Black& black) const;
+  void forget_graphs();
+  // Of the tower and of the resampler.
+  std::array<KeptGraphs::Built, 2> largest_graphs(Device& device) const;
   void tile_step(double budget_ms, bool whole);
   // whole: whether also to compute what is not seen.
   void set_tiles(const Tiles& tiles, bool whole);
-  // visible: [tiles, patches] of the media entries, empty: all (tile_masks). Sets runs_ and mask_.
+  // visible: [tiles, patches] of the media entries, empty: all (tile_masks).
   void set_runs(int tiles, const std::vector<uint8_t>& visible, bool whole);
-  // sources: where each media entry comes from in the tiles. -> the tiles of which something is
-  // seen, in the order in which features_ will have them.
-  std::vector<int> set_sources(const std::vector<int32_t>& sources,
-                               const std::vector<uint8_t>& visible);
-  void set_patches(const Tiles& tiles, const std::vector<int>& seen);
   bool tower_step(double budget_ms, Taps* taps);
   bool resample_step(double budget_ms, Taps* taps);
   void fill_unseen_runs();
   // Of the result: values of a tile, and those of tile `run`.
   size_t run_values() const;
   float* run_rows(int run);
-  void tower_graph(Graph& graph, int first_tile, int tiles, int first_block, int blocks,
-                   const float* patches, const Taps* taps) const;
-  // nullptr before the last layer, then [output width, latents, tiles].
-  ggml_tensor* resample_graph(Graph& graph, int first_tile, int tiles, int layer,
-                              const int32_t* sources, const ggml_fp16_t* mask,
-                              const Taps* taps) const;
+  // Of tiles of inputs_.
+  KeptGraphs::Built tower_graph(Device& device, int first_tile, int tiles, int first_block,
+                                int blocks, const Taps* taps) const;
+  // Gives out the last layer's [output width, latents, runs].
+  KeptGraphs::Built resample_graph(Device& device, int first_run, int runs, int layer, bool masked,
+                                   const Taps* taps) const;
 
   VisionConfig config_;
   Weights weights_;
@@ -118,6 +106,9 @@ class ImageEncoder {
   ggml_tensor* features_;  // [width, patches, max tiles]
   ggml_tensor* latents_;  // [width, latents, max tiles]
   BufferHandle buffer_;
+  PictureInputs inputs_;
+  KeptGraphs tower_graphs_;
+  KeptGraphs resampler_graphs_;
 
   // The picture in work.
   std::optional<Tiler> tiler_;  // until its tiles are made
@@ -125,10 +116,7 @@ class ImageEncoder {
   int picture_height_ = 0;
   std::array<uint8_t, 32> key_{};
   int tower_tiles_ = 0;  // the whole picture, and the crops of which something is seen
-  std::vector<float> patches_;  // [tower tiles, patches, 3 * patch * patch]
   std::vector<int> runs_;  // those that the resampler reads, of the tiles of the result
-  std::vector<int32_t> sources_;  // [runs, patches]: where each media entry comes from in features_
-  std::vector<ggml_fp16_t> mask_;  // [runs, latents, patches + latents]; empty: all visible
   // A run of which nothing is seen makes the same of every picture: [latents, output width], empty
   // until there has been one.
   std::vector<float> unseen_;
