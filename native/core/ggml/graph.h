@@ -25,7 +25,7 @@ class Graph {
   ggml_context* context() const { return context_.get(); }
   ggml_cgraph* cgraph() const { return cgraph_; }
 
-  // data must stay alive until the graph has been computed; nullptr in a graph that is only
+  // data must stay where it is as long as the graph is computed; nullptr in a graph that is only
   // reserved.
   ggml_tensor* input(ggml_type type, std::initializer_list<int64_t> shape, const void* data);
   void expand(ggml_tensor* tensor) { ggml_build_forward_expand(cgraph_, tensor); }

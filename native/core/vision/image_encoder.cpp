@@ -11,9 +11,11 @@ namespace xgenmm {
 
 namespace {
 
-// Of kept graphs, in bytes. What a picture takes at most: TODO
-constexpr size_t kTowerGraphs = size_t{4} << 20;
-constexpr size_t kResamplerGraphs = size_t{1} << 20;
+// Of the graphs that are kept of each part. A picture of five tiles takes 0.6 MiB where steps are
+// as long as they can be, on a GPU, so there is room for every number of tiles; and 2.5 MiB on a
+// CPU that is so slow that each tile of each block is a step, so there is room for the next
+// picture.
+constexpr size_t kGraphBytes = size_t{4} << 20;
 
 // Some tiles of a residual stream.
 ggml_tensor* tiles_view(Graph& graph, ggml_tensor* stream, int first, int count) {
@@ -32,8 +34,8 @@ ImageEncoder::ImageEncoder(const VisionConfig& config, std::shared_ptr<const Ggu
       siglip_(config.tower, weights_),
       resampler_(config.resampler, weights_),
       inputs_(config),
-      tower_graphs_(kTowerGraphs),
-      resampler_graphs_(kResamplerGraphs) {
+      tower_graphs_(kGraphBytes),
+      resampler_graphs_(kGraphBytes) {
   for (const TensorSpec& tensor : vision_tensors(config)) tensor_names_.push_back(tensor.name);
   make_state();
 }
@@ -233,7 +235,7 @@ bool ImageEncoder::resample_step(double budget_ms, Taps* taps) {
   KeptGraphs tapped(0);
   const KeptGraphs::Built& step =
       (taps == nullptr ? resampler_graphs_ : tapped)
-          .get(*device_, {tile_, runs, layer_, masked ? 1 : 0},
+          .get(*device_, {tile_, runs, layer_, masked},
                [&] { return resample_graph(*device_, tile_, runs, layer_, masked, taps); });
   if (!device_->compute(*step.graph)) return false;
   if (taps != nullptr) step.graph->collect_taps(taps);
