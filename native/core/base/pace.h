@@ -37,7 +37,10 @@ class Pace {
     }
     return static_cast<int>(std::clamp(std::min(wanted, twice), double(least), double(most)));
   }
-  void record(int units, double ms) {
+  // is_rest: there was no more to do. How little that was says nothing of how much fits into a
+  // step.
+  void record(int units, double ms, bool is_rest) {
+    if (is_rest && units < last_units_) return;
     if (last_units_ > 0 && units != last_units_) {
       unit_ms_ = (ms - last_ms_) / (units - last_units_);
     }

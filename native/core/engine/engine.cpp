@@ -278,7 +278,7 @@ void Engine::compute_text(const Scheduler::Step& step) {
     const int drafted = step.prefill ? 0 : draft(live, budget_ms);
     std::vector<Continuation> parts;
     int columns = 0;
-    bool reads = false;
+    bool reads = false, reads_rest = false;
     bool wants_hidden = false;
     for (const Job* job : live) {
       const Sequence& sequence = job->text->sequence();
@@ -286,13 +286,16 @@ void Engine::compute_text(const Scheduler::Step& step) {
           std::max(pace.units(budget_ms, least, Phi3::kMaxChunk) - columns, kLeastChunk);
       parts.push_back(sequence.next_part(room));
       columns += parts.back().count;
-      reads = reads || sequence.stage() == Sequence::Stage::kPrefill;
+      if (sequence.stage() == Sequence::Stage::kPrefill) {
+        reads = true;
+        reads_rest = parts.back().count < room;
+      }
       wants_hidden = wants_hidden || (parts.back().outputs > 0 && job->text->wants_hidden());
     }
     std::vector<float> logits, hidden;
     if (!model_->text().forward(parts, logits, nullptr, wants_hidden ? &hidden : nullptr)) return;
     const double ms = stopwatch.ms();
-    if (reads) pace.record(columns, ms);
+    if (reads) pace.record(columns, ms, reads_rest);
     if (!step.prefill) model_->draft_policy().record(drafted, ms);
     const TextConfig& config = model_->text_config();
     TextTask::Rows rows{logits.data(), wants_hidden ? hidden.data() : nullptr, 0};

@@ -91,7 +91,6 @@ std::array<KeptGraphs::Built, 2> ImageEncoder::largest_graphs(Device& device) co
 
 void ImageEncoder::place(Device& device, const std::function<void(double)>& progress) {
   device_ = &device;
-  forget_graphs();
   if (device.is_cpu()) {
     weights_.pack(cpu_.pool(), cpu_.free_memory(), nullptr, progress);
     return;
@@ -206,7 +205,8 @@ ImageEncoder::Progress ImageEncoder::advance(double budget_ms, Taps* taps) {
 
 bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
   const Stopwatch stopwatch;
-  const int units = tower_pace_.units(budget_ms, 1, tower_tiles_ * (siglip_.blocks() - block_));
+  const int most = tower_tiles_ * (siglip_.blocks() - block_) - tile_;
+  const int units = tower_pace_.units(budget_ms, 1, most);
   // Whole blocks over all tiles where the budget allows it, else some tiles of one block.
   const int tiles = std::min(units, tower_tiles_ - tile_);
   const int blocks = tile_ == 0 && units >= tower_tiles_ ? units / tower_tiles_ : 1;
@@ -217,7 +217,7 @@ bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
       });
   if (!device_->compute(*step.graph)) return false;
   if (taps != nullptr) step.graph->collect_taps(taps);
-  tower_pace_.record(tiles * blocks, stopwatch.ms());
+  tower_pace_.record(tiles * blocks, stopwatch.ms(), tiles * blocks == most);
   result_.vision_ms += stopwatch.ms();
   tile_ += tiles;
   if (tile_ == tower_tiles_) {
@@ -246,7 +246,7 @@ bool ImageEncoder::resample_step(double budget_ms, Taps* taps) {
       std::copy_n(rows.data() + static_cast<size_t>(i) * size, size,
                   run_rows(runs_[static_cast<size_t>(tile_ + i)]));
   }
-  resampler_pace_.record(runs, stopwatch.ms());
+  resampler_pace_.record(runs, stopwatch.ms(), runs == all - tile_);
   result_.resample_ms += stopwatch.ms();
   tile_ += runs;
   if (tile_ == all) {
