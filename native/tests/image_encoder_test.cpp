@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <limits>
+#include <new>
 
 #include "engine/model.h"
 #include "fixture.h"
@@ -250,6 +251,23 @@ TEST(image_encoder_goes_on_with_graphs_that_were_aborted) {
     place.device.set_abort({});
     CHECK(encode(place.encoder, kFull, kNoBudget).embeddings == expected);
   }
+}
+
+// Vectors of so many zeros would end the process on systems that promise more memory than they
+// have.
+TEST(picture_inputs_take_no_more_memory_than_there_is) {
+  const GgufFile file(model_path("tiny-f32.gguf"));
+  VisionConfig config = *read_vision_config(file);
+  const size_t free = size_t{64} << 20;
+  CHECK_EQ(PictureInputs(config, free).is_masked(), false);
+  config.resampler.latents = 1 << 14;
+  bool refused = false;
+  try {
+    const PictureInputs inputs(config, free);
+  } catch (const std::bad_alloc&) {
+    refused = true;
+  }
+  CHECK(refused);
 }
 
 }  // namespace xgenmm::test

@@ -33,7 +33,7 @@ ImageEncoder::ImageEncoder(const VisionConfig& config, std::shared_ptr<const Ggu
       device_(&cpu),
       siglip_(config.tower, weights_),
       resampler_(config.resampler, weights_),
-      inputs_(config),
+      inputs_(config, cpu.free_memory()),
       tower_graphs_(kGraphBytes),
       resampler_graphs_(kGraphBytes) {
   for (const TensorSpec& tensor : vision_tensors(config)) tensor_names_.push_back(tensor.name);

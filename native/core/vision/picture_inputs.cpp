@@ -2,19 +2,26 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 
 #include "image/patches.h"
 
 namespace xgenmm {
 
-PictureInputs::PictureInputs(const VisionConfig& config)
+PictureInputs::PictureInputs(const VisionConfig& config, size_t free)
     : side_(config.tower.patch),
       entries_(static_cast<size_t>(config.tower.patches())),
       latents_(static_cast<size_t>(config.resampler.latents)),
-      tile_values_(entries_ * 3 * index(side_) * index(side_)),
-      patches_(index(config.max_tiles) * tile_values_),
-      sources_(index(config.max_tiles) * entries_),
-      mask_(index(config.max_tiles) * run_mask_values()) {}
+      tile_values_(entries_ * 3 * index(side_) * index(side_)) {
+  const size_t tile_bytes = tile_values_ * sizeof(float) + entries_ * sizeof(int32_t) +
+                            run_mask_values() * sizeof(ggml_fp16_t);
+  const size_t tiles = index(config.max_tiles);
+  // Systems that promise more memory than they have would end the process when it is cleared.
+  if (tile_bytes > free / tiles) throw std::bad_alloc();
+  patches_.resize(tiles * tile_values_);
+  sources_.resize(tiles * entries_);
+  mask_.resize(tiles * run_mask_values());
+}
 
 int PictureInputs::set(const Tiles& tiles, const std::vector<int32_t>& sources,
                        const std::vector<uint8_t>& visible, const std::vector<int>& runs,

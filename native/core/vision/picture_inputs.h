@@ -13,8 +13,9 @@ namespace xgenmm {
 // the start and never moves: graphs that are kept for the next picture point at it.
 class PictureInputs {
  public:
-  // Black: zeros, of which everything is visible.
-  explicit PictureInputs(const VisionConfig& config);
+  // Black: zeros, of which everything is visible. Throws std::bad_alloc, also where they need more
+  // than `free` bytes.
+  PictureInputs(const VisionConfig& config, size_t free);
   PictureInputs(const PictureInputs&) = delete;
   PictureInputs& operator=(const PictureInputs&) = delete;
 
