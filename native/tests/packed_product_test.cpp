@@ -258,6 +258,17 @@ TEST(packed_product_keeps_what_is_no_number) {
   }
 }
 
+// One over the largest value would not be finite.
+TEST(packed_product_rounds_next_to_nothing_to_nothing) {
+  each_kind([&](const Kind& kind) {
+    if (!ggml_is_quantized(kind.packed)) return;
+    const Matrix matrix(kind);
+    std::vector<float> x(static_cast<size_t>(matrix.width));
+    for (size_t i = 0; i < x.size(); i += 2) x[i] = 1e-37f;
+    for (const float y : product(matrix.packed, x, 1)) CHECK_EQ(y, 0.0f);
+  });
+}
+
 TEST(packed_weights_keep_what_is_no_number) {
   constexpr int64_t kShort = 40;
   each_kind([&](const Kind& kind) {

@@ -210,10 +210,12 @@ class CachedHead {
         continue;
       }
       for (int lane = 0; lane < kLanes; ++lane) {
+        Floats values[V];
+        load_values<V>(row + lane * row_bytes, d, size, values);
         for (int g = 0; g < G; ++g) {
           // Zero times what is not finite is no number.
-          if ((seen.lanes[g] >> lane & 1) == 0) continue;
-          add_values<1, V>(row + lane * row_bytes, d, size, weights + g * kLanes + lane, &sums[g]);
+          if ((seen.lanes[g] >> lane & 1) != 0)
+            add_values<V>(values, weights[g * kLanes + lane], sums[g]);
         }
       }
     }
@@ -235,26 +237,27 @@ class CachedHead {
     XGENMM_UNROLL
     for (int g = 0; g < G; ++g) XGENMM_UNROLL
     for (int v = 0; v < V; ++v) own[g][v] = sums[g][v];
-    for (int lane = 0; lane < kLanes; ++lane)
-      add_values<G, V>(rows + lane * row_bytes, d, size, weights + lane, own);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      Floats values[V];
+      load_values<V>(rows + lane * row_bytes, d, size, values);
+      XGENMM_UNROLL
+      for (int g = 0; g < G; ++g) add_values<V>(values, weights[g * kLanes + lane], own[g]);
+    }
     XGENMM_UNROLL
     for (int g = 0; g < G; ++g) XGENMM_UNROLL
     for (int v = 0; v < V; ++v) sums[g][v] = own[g][v];
   }
 
-  // Of one key, from value `d` on, with its weights for G queries.
-  template <int G, int V>
-  static void add_values(const uint8_t* row, int64_t d, int64_t size, const float* weights,
-                         Floats (*sums)[V]) {
-    Floats values[V];
+  // Of one key, from value `d` on.
+  template <int V>
+  static void load_values(const uint8_t* row, int64_t d, int64_t size, Floats (&values)[V]) {
     XGENMM_UNROLL
     for (int v = 0; v < V; ++v) values[v] = load_value<T>(row, d + v * kLanes, size);
+  }
+  template <int V>
+  static void add_values(const Floats (&values)[V], float weight, Floats (&sums)[V]) {
     XGENMM_UNROLL
-    for (int g = 0; g < G; ++g) {
-      const Floats weight = spread(weights[g * kLanes]);
-      XGENMM_UNROLL
-      for (int v = 0; v < V; ++v) sums[g][v] = fma(values[v], weight, sums[g][v]);
-    }
+    for (int v = 0; v < V; ++v) sums[v] = fma(values[v], spread(weight), sums[v]);
   }
 
   const CachedAttention& a_;

@@ -44,7 +44,8 @@ struct PanelShape {
   ggml_type weights;
   ggml_type columns;
   int64_t width;
-  // As many values as ggml rounds together beside such weights: 32, or the 256 of a super-block.
+  // Those that have one scale in columns of I8, as many as ggml rounds together beside such
+  // weights: one, or the eight of a super-block.
   int blocks_per_scale;
   int corrections_per_block;
 

@@ -175,7 +175,8 @@ struct Rounding {
     }
     const float highest = largest(magnitudes);
     scale = has_nan(odd) ? __builtin_nanf("") : highest / 127.0f;
-    inverse = spread(highest > 0.0f ? 127.0f / highest : 0.0f);
+    // What is so small counts as zero: the inverse would not be finite.
+    inverse = spread(highest > 1e-36f ? 127.0f / highest : 0.0f);
   }
   Floats round(Floats x) const { return nearest(clamp(mul(x, inverse), 127.0f)); }
 };
