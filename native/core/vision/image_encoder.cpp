@@ -210,11 +210,12 @@ bool ImageEncoder::tower_step(double budget_ms, Taps* taps) {
   // Whole blocks over all tiles where the budget allows it, else some tiles of one block.
   const int tiles = std::min(units, tower_tiles_ - tile_);
   const int blocks = tile_ == 0 && units >= tower_tiles_ ? units / tower_tiles_ : 1;
-  KeptGraphs tapped(0);
+  const auto build = [&] { return tower_graph(*device_, tile_, tiles, block_, blocks, taps); };
+  // What is tapped is of no use to another picture.
+  KeptGraphs::Built tapped;
   const KeptGraphs::Built& step =
-      (taps == nullptr ? tower_graphs_ : tapped).get(*device_, {tile_, tiles, block_, blocks}, [&] {
-        return tower_graph(*device_, tile_, tiles, block_, blocks, taps);
-      });
+      taps == nullptr ? tower_graphs_.get(*device_, {tile_, tiles, block_, blocks}, build)
+                      : tapped = build();
   if (!device_->compute(*step.graph)) return false;
   if (taps != nullptr) step.graph->collect_taps(taps);
   tower_pace_.record(tiles * blocks, stopwatch.ms(), tiles * blocks == most);
@@ -232,11 +233,11 @@ bool ImageEncoder::resample_step(double budget_ms, Taps* taps) {
   const int all = static_cast<int>(runs_.size());
   const int runs = resampler_pace_.units(budget_ms, 1, all - tile_);
   const bool masked = inputs_.is_masked();
-  KeptGraphs tapped(0);
+  const auto build = [&] { return resample_graph(*device_, tile_, runs, layer_, masked, taps); };
+  KeptGraphs::Built tapped;
   const KeptGraphs::Built& step =
-      (taps == nullptr ? resampler_graphs_ : tapped)
-          .get(*device_, {tile_, runs, layer_, masked},
-               [&] { return resample_graph(*device_, tile_, runs, layer_, masked, taps); });
+      taps == nullptr ? resampler_graphs_.get(*device_, {tile_, runs, layer_, masked}, build)
+                      : tapped = build();
   if (!device_->compute(*step.graph)) return false;
   if (taps != nullptr) step.graph->collect_taps(taps);
   if (step.out != nullptr) {
