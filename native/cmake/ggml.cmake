@@ -55,3 +55,16 @@ check_c_compiler_flag(-mno-avx512fp16 XGENMM_KNOWS_AVX512FP16)
 if(XGENMM_KNOWS_AVX512FP16)
   target_compile_options(ggml-cpu PRIVATE -mno-avx512fp16)
 endif()
+
+if(XGENMM_SANITIZE)
+  # Without vector instructions, ggml's dot products would be most of what tests under a sanitizer wait for.
+  include(CheckCSourceRuns)
+  set(CMAKE_REQUIRED_FLAGS -mavx2)
+  check_c_source_runs("int main(void) { return !(__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\")); }"
+                      XGENMM_RUNS_AVX2)
+  unset(CMAKE_REQUIRED_FLAGS)
+  if(XGENMM_RUNS_AVX2)
+    set_source_files_properties("${GGML_SOURCE_DIR}/src/ggml-cpu/vec.cpp" TARGET_DIRECTORY ggml-cpu
+                                PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mf16c")
+  endif()
+endif()
