@@ -26,3 +26,8 @@ export function show(tokens: Int32Array | undefined): string {
     return token < 0 ? `[${-1 - token}]` : (names.get(token) ?? String.fromCodePoint(token));
   }).join('');
 }
+
+export const lastPrompt = (addon: FakeAddon) => show(addon.prompts.at(-1)?.tokens);
+
+/** The first value of each of the last prompt's pictures. */
+export const lastImages = (addon: FakeAddon) => addon.prompts.at(-1)?.images.map((rows) => rows[0]);
