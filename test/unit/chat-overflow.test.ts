@@ -39,7 +39,7 @@ test("'drop-oldest' keeps turns while the answer has the room that it may take",
 });
 
 test.each([[9], [undefined]])(
-  'and drops whole turns until half is free, for maxTokens %s',
+  "'drop-oldest' drops whole turns until half is free, for maxTokens %s",
   async (maxTokens) => {
     const { addon, chat } = await setUp(DROP);
     await fill(chat, addon);
@@ -126,7 +126,7 @@ test('forks go on as their chat does', async () => {
   expect([asked(fork), asked(chat)]).toEqual(['5678', '01234567']);
 });
 
-test('is one of two', async () => {
+test('overflow is one of two', async () => {
   const { model } = await setUp();
   expect(() => model.chat({ overflow: 'drop' as never })).toThrow(
     "Expected 'error' or 'drop-oldest' for overflow in model.chat(), received \"drop\"",
