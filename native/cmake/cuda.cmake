@@ -20,7 +20,9 @@ if(CMAKE_CUDA_ARCHITECTURES STREQUAL "native" AND NOT CMAKE_CUDA_ARCHITECTURES_N
                       "(CMAKE_CUDA_ARCHITECTURES, for example 86)")
 endif()
 
-set(GGML_CUDA_GRAPHS ON CACHE BOOL "" FORCE)
+# ggml has CUDA turn the graph that was recorded for one computation into the next one's. On an H200 (CUDA 13.0) a picture of
+# three tiles behind one of five became garbage so, without an error; and nothing was faster with these graphs.
+set(GGML_CUDA_GRAPHS OFF CACHE BOOL "" FORCE)
 # One more library that would have to be installed; it serves models that are split between GPUs.
 set(GGML_CUDA_NCCL OFF CACHE BOOL "" FORCE)
 
