@@ -20,8 +20,8 @@ const FIXTURES = join('build', 'fixtures');
 const LLAMA_CPP = join('build', 'gpu-check', 'llama.cpp');
 /** The others are as large again, and hold the same weights. */
 const MODELS = [
-  ...['tiny-f32', 'tiny-f16', 'tiny-bf16', 'tiny_f32-f32', 'tiny_f32-f16', 'tiny_json-f32'],
-  ...['wide-f16', 'wide-gqa-f16'],
+  ...['tiny-f32', 'tiny-f16', 'tiny-bf16', 'tiny_f32-f32', 'tiny_f32-f16'],
+  ...['wide-f16', 'wide-q8_0', 'wide-gqa-q4_k_m'],
 ];
 /** Of the checkout. */
 const OWN = [
@@ -32,6 +32,7 @@ const OWN = [
     'package.json',
     'native',
     join('scripts', 'gpu-check'),
+    join('models', 'demo.gguf'),
   ],
   ...['cases', 'wide', 'preprocess', 'tokenizer', 'phi3-vocab'].map((name) => join('test', 'fixtures', name)),
 ];

@@ -1,6 +1,7 @@
 #include "fixture.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -8,6 +9,7 @@
 #include <stdexcept>
 
 #include "base/sha256.h"
+#include "harness.h"
 
 namespace xgenmm::test {
 
@@ -106,6 +108,16 @@ Tiles make_tiles(const PictureView& picture, ImageMode mode, int side,
   while (!tiler.advance(0)) {
   }
   return tiler.take();
+}
+
+double relative_l2(const std::vector<float>& actual, const std::vector<float>& expected) {
+  CHECK_EQ(actual.size(), expected.size());
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    difference += std::pow(double{actual[i]} - double{expected[i]}, 2);
+    norm += std::pow(double{expected[i]}, 2);
+  }
+  return std::sqrt(difference / norm);
 }
 
 std::string hex(const void* data, size_t size) {

@@ -42,6 +42,9 @@ Picture on_square(const PictureView& picture, int side, uint8_t fill);
 Tiles make_tiles(const PictureView& picture, ImageMode mode, int side,
                  const std::vector<Canvas>& canvases);
 
+// The error of `actual` over the length of `expected`, both in L2; of as many values.
+double relative_l2(const std::vector<float>& actual, const std::vector<float>& expected);
+
 std::string hex(const void* data, size_t size);
 std::string sha256_hex(const void* data, size_t size);
 

@@ -47,15 +47,6 @@ double largest_difference(const std::vector<float>& actual, const std::vector<fl
   return largest;
 }
 
-double relative_l2(const std::vector<float>& actual, const std::vector<float>& expected) {
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < expected.size(); ++i) {
-    difference += std::pow(double{actual[i]} - double{expected[i]}, 2);
-    norm += std::pow(double{expected[i]}, 2);
-  }
-  return std::sqrt(difference / norm);
-}
-
 // One golden case on one model.
 class GoldenCase {
  public:
