@@ -13,6 +13,8 @@ namespace xgenmm::test {
 // Absolute paths of test/fixtures/<name> and of a converted model.
 std::string fixture_path(const std::string& name);
 std::string model_path(const std::string& name);
+// For model_path(): the one that the package brings.
+constexpr const char* kDemoModel = "../../models/demo.gguf";
 
 std::string read_bytes(const std::string& path);
 nlohmann::json read_json(const std::string& path);

@@ -34,8 +34,8 @@ TEST(gpu_pictures_of_changing_sizes) {
     double tolerance;
   };
   // Of the second and third the vision part is quantised, too.
-  for (const Case& own : {Case{"tiny-f16.gguf", 1e-2}, Case{"wide-q8_0.gguf", 5e-2},
-                          Case{"../../models/demo.gguf", 5e-2}}) {
+  for (const Case& own :
+       {Case{"tiny-f16.gguf", 1e-2}, Case{"wide-q8_0.gguf", 5e-2}, Case{kDemoModel, 5e-2}}) {
     const auto here = load(own.file, "cpu");
     const auto there = load(own.file, TestGpu::kind());
     CHECK(there->vision_device_name() != "CPU");

@@ -149,7 +149,7 @@ TEST(speculation_is_exact_with_other_weights) {
 }
 
 TEST(speculation_is_exact_with_learnt_weights) {
-  check_file(std::string(XGENMM_FIXTURES_DIR) + "/../../models/demo.gguf", 512, {1, 2});
+  check_file(model_path(kDemoModel), 512, {1, 2});
 }
 
 // tiny's window is 31 positions in a ring of 768 rows: a long answer goes round, and what other
